@@ -1,0 +1,1 @@
+//! The sockeye command-line tool.

@@ -1,0 +1,1 @@
+//! Event handlers: routes, extractors, arguments, dispatch.

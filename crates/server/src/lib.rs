@@ -1,0 +1,1 @@
+//! The server API: namespaces, sockets, rooms, acks, the tower service.

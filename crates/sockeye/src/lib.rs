@@ -1,0 +1,1 @@
+//! WebSocket, Engine.IO and Socket.IO: the facade over Sockeye's crates.

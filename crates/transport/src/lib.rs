@@ -1,0 +1,1 @@
+//! Engine.IO on tokio: the session's task and its transports.
