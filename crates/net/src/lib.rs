@@ -1,1 +1,28 @@
-//! WebSocket on tokio: the connection driver, the timer wheel, listening, the hand-over from hyper.
+//! WebSocket on tokio.
+//!
+//! The sans-IO core below ([`sockeye_websocket`]) knows the protocol; this crate gives it sockets,
+//! time and a task:
+//!
+//! * [`Driver`]: the one future of a connection, over whatever [`Protocol`] an upper layer speaks;
+//! * [`http`]: hyper's part of a connection's life and the hand-over from it;
+//! * [`accept`](accept()): the listening side;
+//! * [`wheel`]: timers that cost an idle connection next to nothing;
+//! * [`clock`]: the `now` of all cores.
+//!
+//! Who wants WebSocket alone compiles this crate, `sockeye-websocket` and `sockeye-outbox`.
+
+mod accept;
+pub mod clock;
+mod cork;
+mod driver;
+pub mod http;
+mod io;
+mod protocol;
+mod scratch;
+pub mod wheel;
+
+pub use accept::accept;
+pub use cork::{Cork, SHARE_FROM};
+pub use driver::Driver;
+pub use io::{Io, Stream};
+pub use protocol::{Cause, Close, Intake, Message, Protocol};

@@ -1,1 +1,327 @@
-//! What waits to be written to one connection: bytes counted, limits, policies, a waker.
+//! What waits to be written to one connection.
+//!
+//! Any thread [pushes](Outbox::push); one task, the connection's driver,
+//! [takes](Outbox::poll_take). Between them stands a queue that is
+//!
+//! * **bounded in bytes**: an entry counts from its push until the driver says that the kernel has
+//!   it, and what is over the limit is handed back to whoever pushed it;
+//! * **fair to what must pass**: acks and control packets may use a [reserve](RESERVE) that plain
+//!   data cannot touch;
+//! * **a mailbox**: [`notify`](Outbox::notify) wakes the driver for work that is no entry;
+//! * **final when sealed**: after [`seal`](Outbox::seal) nothing more gets in, and what is in goes
+//!   out; after [`close`](Outbox::close) it does not.
+//!
+//! The crate knows threads and wakers, no runtime, and nothing of what an entry is: the driver
+//! chooses an entry's wire form when it takes it.
+//!
+//! # Invariants
+//!
+//! * One lock, held for a few instructions; wakers are called and entries are dropped outside it.
+//! * Entries leave in the order in which their pushes returned.
+//! * A driver that found the outbox empty has its waker in it: no push, seal or notification is
+//!   missed (tried in every interleaving by `tests/loom.rs`).
+
+mod sync;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll, Waker};
+
+use sync::{Mutex, lock};
+
+/// Bytes over the limit that only [`Class::Reserved`] entries may use.
+pub const RESERVE: usize = 64 * 1024;
+
+/// A volatile entry goes out only while less than this many bytes are queued: what the driver
+/// writes at once.
+pub const VOLATILE_BELOW: usize = 16 * 1024;
+
+/// An emptied queue with room for more entries than this gives its memory back at once; a smaller
+/// one keeps it until [`Outbox::trim`].
+const KEEP_CAPACITY: usize = 1024;
+
+/// The most entries that one [`Outbox::poll_take`] moves, so that a batch fits on the stack.
+pub const BATCH: usize = 32;
+
+/// Something that can wait in an [`Outbox`].
+pub trait Entry {
+    /// The bytes that this entry counts against the limit: about what it will put on the wire.
+    fn bytes(&self) -> usize;
+}
+
+/// How much an entry is owed a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Plain data: refused over the limit.
+    Data,
+    /// Acks and control packets: may use the [`RESERVE`] too.
+    Reserved,
+    /// Dropped rather than delayed: accepted only while the last write did not block and less than
+    /// [`VOLATILE_BELOW`] bytes are queued.
+    Volatile,
+}
+
+/// Why an entry was not queued; it comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused<E> {
+    /// The limit is reached (for [`Class::Volatile`]: the connection is not writable right now).
+    Full(E),
+    /// The outbox is sealed or closed.
+    Sealed(E),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Open,
+    Sealed,
+    Closed,
+}
+
+struct Inner<E> {
+    queue: VecDeque<E>,
+    /// Of what is queued, and of what was taken and is not released yet.
+    bytes: usize,
+    phase: Phase,
+    notified: bool,
+    blocked: bool,
+    driver: Option<Waker>,
+    waiting: Vec<Waker>,
+}
+
+/// What [`Outbox::poll_take`] found besides entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// [`Outbox::notify`] was called since the last take.
+    pub notified: bool,
+    /// The outbox is sealed and this take emptied it: nothing will ever follow.
+    pub last: bool,
+}
+
+/// The queue of one connection. See the [crate](self) for what it promises.
+pub struct Outbox<E> {
+    limit: usize,
+    inner: Mutex<Inner<E>>,
+}
+
+impl<E: Entry> Outbox<E> {
+    /// An empty outbox that holds at most `limit` bytes of data at a time.
+    ///
+    /// One entry larger than the whole limit is accepted when nothing else is queued, so that a
+    /// small limit delays large messages and does not forbid them.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            inner: Mutex::new(Inner {
+                queue: VecDeque::new(),
+                bytes: 0,
+                phase: Phase::Open,
+                notified: false,
+                blocked: false,
+                driver: None,
+                waiting: Vec::new(),
+            }),
+        }
+    }
+
+    /// Queues an entry and wakes the driver.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] hands the entry back: over the limit, or sealed.
+    pub fn push(&self, entry: E, class: Class) -> Result<(), Refused<E>> {
+        let mut inner = lock(&self.inner);
+        if inner.phase != Phase::Open {
+            return Err(Refused::Sealed(entry));
+        }
+        if !inner.admits(entry.bytes(), class, self.limit) {
+            return Err(Refused::Full(entry));
+        }
+        let waker = inner.queue_up(entry);
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Queues the entry in `slot` as soon as there is room for it as [`Class::Data`].
+    ///
+    /// Ready with the outcome once the entry left the slot, or with `Err(())` when the outbox is
+    /// sealed (the entry stays in its slot). Dropping the caller's future queues nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the slot is empty.
+    pub fn poll_push(&self, cx: &mut Context<'_>, slot: &mut Option<E>) -> Poll<Result<(), ()>> {
+        let bytes = slot.as_ref().expect("poll_push is called with an entry").bytes();
+        let mut inner = lock(&self.inner);
+        if inner.phase != Phase::Open {
+            return Poll::Ready(Err(()));
+        }
+        if !inner.admits(bytes, Class::Data, self.limit) {
+            if !inner.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                inner.waiting.push(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let waker = slot.take().and_then(|entry| inner.queue_up(entry));
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Wakes the driver, whose next take reports [`Taken::notified`].
+    pub fn notify(&self) {
+        let waker = {
+            let mut inner = lock(&self.inner);
+            inner.notified = true;
+            inner.driver.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Lets nothing more in; what is queued still goes out, and then [`Taken::last`] says so.
+    pub fn seal(&self) {
+        let (waker, waiting) = {
+            let mut inner = lock(&self.inner);
+            if inner.phase == Phase::Open {
+                inner.phase = Phase::Sealed;
+            }
+            (inner.driver.take(), mem::take(&mut inner.waiting))
+        };
+        waiting.into_iter().chain(waker).for_each(Waker::wake);
+    }
+
+    /// Lets nothing more in and drops what is queued.
+    pub fn close(&self) {
+        let (waker, waiting, queue) = {
+            let mut inner = lock(&self.inner);
+            inner.phase = Phase::Closed;
+            inner.bytes = 0;
+            (inner.driver.take(), mem::take(&mut inner.waiting), mem::take(&mut inner.queue))
+        };
+        drop(queue);
+        waiting.into_iter().chain(waker).for_each(Waker::wake);
+    }
+
+    /// The driver's call: moves up to [`BATCH`] entries of about `max_bytes` to `batch` (at least
+    /// one, if there is one), and leaves the waker behind.
+    ///
+    /// `released` bytes of earlier entries have reached the kernel since the last call. An entry
+    /// counts until it is released, so that the limit covers what is being written, too.
+    pub fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        released: usize,
+        max_bytes: usize,
+        batch: &mut impl Extend<E>,
+    ) -> Taken {
+        let mut waiting = Vec::new();
+        let mut inner = lock(&self.inner);
+        if released > 0 {
+            inner.blocked = false;
+            inner.bytes = inner.bytes.saturating_sub(released);
+            // Half the limit is the low-water mark: below it, waiting emitters may go on.
+            if !inner.waiting.is_empty() && inner.bytes <= self.limit / 2 {
+                waiting = mem::take(&mut inner.waiting);
+            }
+        }
+        let mut portion = 0;
+        for taken in 0..BATCH {
+            let Some(entry) = inner.queue.front() else { break };
+            portion += entry.bytes();
+            if portion > max_bytes && taken > 0 {
+                break;
+            }
+            batch.extend(inner.queue.pop_front());
+        }
+        let empty = inner.queue.is_empty();
+        if empty && inner.queue.capacity() > KEEP_CAPACITY {
+            inner.queue = VecDeque::new();
+        }
+        let taken = Taken {
+            notified: mem::take(&mut inner.notified),
+            last: empty && inner.phase != Phase::Open,
+        };
+        inner.register(cx);
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+        taken
+    }
+
+    /// The driver's call when a write blocked: it takes nothing until the kernel has room, but
+    /// wants to be woken by [`notify`](Self::notify), [`seal`](Self::seal) and `close`. Volatile
+    /// entries are refused from here to the next release.
+    pub fn park_blocked(&self, cx: &mut Context<'_>) -> Taken {
+        let mut inner = lock(&self.inner);
+        inner.blocked = true;
+        inner.register(cx);
+        Taken { notified: mem::take(&mut inner.notified), last: inner.phase == Phase::Closed }
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        lock(&self.inner).queue.is_empty()
+    }
+
+    /// Whether the outbox takes no more entries.
+    pub fn is_sealed(&self) -> bool {
+        lock(&self.inner).phase != Phase::Open
+    }
+
+    /// Bytes queued, or taken and not yet handed to the kernel.
+    pub fn buffered_bytes(&self) -> usize {
+        lock(&self.inner).bytes
+    }
+
+    /// Gives the memory of past bursts back, if nothing is queued.
+    pub fn trim(&self) {
+        let mut inner = lock(&self.inner);
+        if inner.queue.is_empty() {
+            inner.queue = VecDeque::new();
+            inner.waiting.shrink_to_fit();
+        }
+    }
+}
+
+impl<E: Entry> Inner<E> {
+    fn admits(&self, bytes: usize, class: Class, limit: usize) -> bool {
+        match class {
+            Class::Data => self.bytes == 0 || self.bytes.saturating_add(bytes) <= limit,
+            Class::Reserved => {
+                self.bytes == 0 || self.bytes.saturating_add(bytes) <= limit.saturating_add(RESERVE)
+            }
+            Class::Volatile => !self.blocked && self.bytes < VOLATILE_BELOW.min(limit),
+        }
+    }
+
+    fn queue_up(&mut self, entry: E) -> Option<Waker> {
+        self.bytes = self.bytes.saturating_add(entry.bytes());
+        self.queue.push_back(entry);
+        self.driver.take()
+    }
+
+    fn register(&mut self, cx: &mut Context<'_>) {
+        match &self.driver {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.driver = Some(cx.waker().clone()),
+        }
+    }
+}
+
+impl<E> fmt::Debug for Outbox<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = lock(&self.inner);
+        f.debug_struct("Outbox")
+            .field("queued", &inner.queue.len())
+            .field("bytes", &inner.bytes)
+            .field("limit", &self.limit)
+            .field("phase", &inner.phase)
+            .finish_non_exhaustive()
+    }
+}

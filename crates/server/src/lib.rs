@@ -1,1 +1,58 @@
-//! The server API: namespaces, sockets, rooms, acks, the tower service.
+//! What users write a Socket.IO server against.
+//!
+//! A [`Namespace`] holds handlers, a [`Server`] holds namespaces, a [`Socket`] is one client in one
+//! namespace. Handlers are functions whose parameters are extractors and whose return value answers
+//! the ack:
+//!
+//! ```
+//! use sockeye_server::{Data, Namespace, Server, Socket};
+//!
+//! async fn post(socket: Socket, Data(text): Data<String>) -> &'static str {
+//!     socket.broadcast().emit("chat message", &text).ok();
+//!     "posted"
+//! }
+//!
+//! let chat = Namespace::new("/")
+//!     .on_connect(|socket: Socket| async move {
+//!         socket.join("lobby");
+//!     })
+//!     .on("chat message", post);
+//! let io = Server::builder().namespace(chat).build();
+//! io.to("lobby").emit("news", ("tuples", "are", "positional arguments"))?;
+//! # Ok::<(), sockeye_server::EmitError>(())
+//! ```
+
+mod ack;
+mod builder;
+mod bundle;
+mod client;
+mod config;
+mod connect;
+mod emit;
+mod extract;
+mod link;
+mod local;
+mod namespace;
+mod operators;
+mod server;
+mod service;
+mod socket;
+
+pub use ack::{AckError, AckFuture};
+pub use builder::ServerBuilder;
+pub use connect::{ConnectHandler, Refusal, Verdict};
+pub use emit::{EmitError, TryEmitError};
+pub use extract::{EventName, State};
+pub use local::HandlerId;
+pub use namespace::Namespace;
+pub use operators::{Broadcast, Rooms};
+pub use server::Server;
+pub use service::SocketIoService;
+pub use socket::Socket;
+
+pub use sockeye_handler::{Data, Event, FromEvent, Handler, Rejection};
+pub use sockeye_socketio::{ArgsError, DisconnectReason, EncodeError};
+pub use sockeye_transport::Handshake;
+
+/// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].
+pub type Ack = sockeye_handler::Ack<Socket>;

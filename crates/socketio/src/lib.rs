@@ -1,1 +1,50 @@
-//! Sans-IO Socket.IO 5: packets, arguments, attachments, namespaces, acks.
+//! Sans-IO Socket.IO, protocol revision 5, server role: packets, arguments, attachments,
+//! namespaces.
+//!
+//! Socket.IO stands on an Engine.IO session and gives it namespaces, named events with positional
+//! arguments, acks, and binary inside of arguments. The words are those of the [protocol's
+//! specification][spec]; where that is silent, the official Node packages `socket.io` and
+//! `socket.io-parser` decide, and the comments say so.
+//!
+//! - In: [`Connection`] takes what an Engine.IO session brings, keeps the state, and answers with
+//!   [`Event`]s, which borrow from the message. [`decode_args`] turns their arguments into Rust
+//!   types once somebody knows which.
+//! - Out: the functions of [`encode`] append packets to a buffer. They keep no state, so that any
+//!   thread can encode, once for many receivers.
+//!
+//! # Invariants
+//!
+//! - No input, no output, no clock: time is handed in as milliseconds on any monotonic clock.
+//! - Nothing that a peer sends can panic, or make this crate hold more than [`Limits`] allows.
+//! - An [`Error`] is the end of the session, for its [reason](Error::reason). An [`ArgsError`] is
+//!   not: that arguments do not fit is between the peer and one handler.
+//! - Encoding either appends a whole packet, or leaves the buffer as it was.
+//!
+//! [spec]: https://socket.io/docs/v4/socket-io-protocol/
+
+#![no_std]
+
+extern crate alloc;
+
+mod args;
+mod attachments;
+mod connection;
+pub mod encode;
+mod error;
+mod extract;
+mod limits;
+mod namespaces;
+mod packet;
+mod reason;
+mod restore;
+mod spread;
+mod surrogates;
+
+pub use args::{ArgsError, decode_args};
+pub use connection::{Connection, Event};
+pub use encode::EncodeError;
+pub use error::{Error, Limit, Misbehaviour};
+pub use limits::Limits;
+pub use namespaces::Membership;
+pub use packet::{Body, Kind, Packet, RESERVED_EVENTS, decode, is_reserved, is_valid_namespace};
+pub use reason::DisconnectReason;

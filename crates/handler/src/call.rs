@@ -1,0 +1,19 @@
+//! What calling a handler leads to.
+
+use crate::Running;
+
+/// Marks the handlers that are plain functions.
+#[derive(Debug)]
+pub struct Sync;
+
+/// Marks the handlers that return a future.
+#[derive(Debug)]
+pub struct Async;
+
+/// The outcome of a call.
+pub enum Called {
+    /// The handler has returned, and answered.
+    Done,
+    /// The handler's future, not polled yet.
+    Running(Running),
+}

@@ -1,0 +1,287 @@
+//! The dispatch of one session's events: in order of arrival, within limits, whatever handlers do.
+//!
+//! A handler is started when its event arrives and polled once on the spot: what finishes at once
+//! costs no task, and everything up to a handler's first wait happens in the order of the events,
+//! as in Node. What has to wait becomes a task and holds one of the session's [`Places`] until it
+//! is done. When all places are taken, events queue up here, bounded in bytes, while the session
+//! goes on parsing, so that acks, pongs and closes still pass; only when the queue is full, too,
+//! [`Dispatch::is_full`] tells the session to stop reading.
+//!
+//! A handler that waits for an ack of its own client would wait for ever if the client's events
+//! stood before the ack: it [gives its place back](yield_place).
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::Running;
+use crate::ack::Responder;
+use crate::call::Called;
+use crate::context::Context;
+use crate::event::{Event, Waiting};
+use crate::routes::{Erased, Routes};
+
+/// What the handlers of one session may hold.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The most handlers that may be waiting for something at a time. Default: 32.
+    pub max_running: u32,
+    /// The most bytes of events that may queue for a handler's place. Default: 1 MiB.
+    pub max_waiting_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_running: 32, max_waiting_bytes: 1024 * 1024 }
+    }
+}
+
+/// How many of a session's handlers are running.
+#[derive(Debug, Default)]
+pub struct Places {
+    taken: AtomicU32,
+}
+
+/// The dispatcher of one session.
+pub struct Dispatch<C> {
+    waiting: VecDeque<Waiting<C>>,
+    waiting_bytes: usize,
+}
+
+impl<C> Default for Dispatch<C> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), waiting_bytes: 0 }
+    }
+}
+
+impl<C: Context> Dispatch<C> {
+    /// Runs the handlers of an event, or queues it behind those that wait.
+    ///
+    /// `ready` says whether the socket takes events already; if not, the event waits for
+    /// [`resume`](Self::resume). `routes` finds the handlers.
+    pub fn event(
+        &mut self,
+        limits: &Limits,
+        context: &C,
+        mut event: Event<'_>,
+        ack: Option<u64>,
+        ready: bool,
+        routes: &Routes<C>,
+    ) {
+        if ready && self.waiting.is_empty() && has_place(context, limits) {
+            start_all(context, &mut event, ack, routes);
+            return;
+        }
+        let waiting = Waiting {
+            context: context.clone(),
+            name: event.name.into(),
+            args: event.args.into(),
+            attachments: event.attachments.into(),
+            ack,
+        };
+        self.waiting_bytes += waiting.bytes();
+        self.waiting.push_back(waiting);
+    }
+
+    /// Runs what waited, as far as places are free. `ready` says which sockets take events by now,
+    /// and `routes` finds their handlers.
+    pub fn resume(
+        &mut self,
+        limits: &Limits,
+        ready: impl Fn(&C) -> bool,
+        routes: impl Fn(&C) -> &Routes<C>,
+    ) {
+        let mut kept = VecDeque::new();
+        while let Some(waiting) = self.waiting.pop_front() {
+            if !has_place(&waiting.context, limits) {
+                kept.push_back(waiting);
+                break;
+            }
+            if !ready(&waiting.context) {
+                kept.push_back(waiting);
+                continue;
+            }
+            self.waiting_bytes -= waiting.bytes();
+            // As in Node, what had not reached a handler when the socket left is dropped.
+            if waiting.context.is_connected() {
+                let mut event = Event::new(&waiting.name, &waiting.args, &waiting.attachments);
+                start_all(&waiting.context, &mut event, waiting.ack, routes(&waiting.context));
+            }
+        }
+        kept.append(&mut self.waiting);
+        self.waiting = kept;
+    }
+
+    /// Whether events wait.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether so much waits that nothing more should be read.
+    pub fn is_full(&self, limits: &Limits) -> bool {
+        self.waiting_bytes > limits.max_waiting_bytes
+    }
+}
+
+impl<'a> Event<'a> {
+    /// An event without an ack.
+    pub fn new(name: &'a str, args: &'a str, attachments: &'a [Bytes]) -> Self {
+        Self { name, args, attachments, responder: None }
+    }
+}
+
+fn has_place<C: Context>(context: &C, limits: &Limits) -> bool {
+    context.places().taken.load(Ordering::Acquire) < limits.max_running
+}
+
+/// Starts all handlers of one event: the namespace's, or else its fallbacks, and the socket's own.
+fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, routes: &Routes<C>) {
+    let own = context.own_handlers(event.name);
+    let mut handlers = routes.matching(event.name);
+    if handlers.is_empty() && own.is_empty() {
+        handlers = routes.fallbacks();
+    }
+    if handlers.is_empty() && own.is_empty() {
+        tracing::warn!(event = event.name, "no handler for this event: it is dropped");
+        return;
+    }
+    let responder = ack.map(|id| Responder::new(id, handlers.len() + own.len()));
+    for handler in handlers.iter().chain(own.iter().map(|own| &**own)) {
+        event.responder = responder.clone();
+        start(context, event, handler);
+    }
+}
+
+/// Starts these handlers, outside of any limit: for what happens once in a socket's life.
+pub fn run<C: Context>(context: &C, event: &mut Event<'_>, handlers: &[Erased<C>]) {
+    for handler in handlers {
+        start(context, event, handler);
+    }
+}
+
+/// Calls one handler and polls it once.
+fn start<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<C>) {
+    let name = event.name;
+    let called = catch_unwind(AssertUnwindSafe(|| match handler.call(context, event) {
+        Ok(Called::Done) => None,
+        Ok(Called::Running(mut running)) => {
+            // Nobody is to be woken: what pends here is polled again as soon as it is a task.
+            match running.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                Poll::Ready(()) => None,
+                Poll::Pending => Some(running),
+            }
+        }
+        Err(rejection) => {
+            tracing::warn!(event = name, %rejection, "the handler was not called");
+            if let Some(responder) = event.responder.take() {
+                let refusal: Result<(), &str> = Err(rejection.message());
+                responder.answer(context, &refusal);
+            }
+            None
+        }
+    }));
+    match called {
+        Ok(None) => {}
+        Ok(Some(running)) => context.spawn(Box::pin(Task::new(context.clone(), running))),
+        Err(_) => tracing::error!(event = name, "the handler panicked"),
+    }
+}
+
+thread_local! {
+    /// The places of the handlers that are being polled on this thread, innermost last.
+    static POLLED: RefCell<Vec<Arc<dyn GiveBack>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One running handler.
+struct Task<C: Context> {
+    place: Arc<Place<C>>,
+    running: Running,
+}
+
+impl<C: Context> Task<C> {
+    /// Takes a place, which is free again when the task is dropped.
+    fn new(context: C, running: Running) -> Self {
+        context.places().taken.fetch_add(1, Ordering::AcqRel);
+        Self { place: Arc::new(Place { context, taken: AtomicBool::new(true) }), running }
+    }
+}
+
+impl<C: Context> Future for Task<C> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        struct Leave;
+
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                let left = POLLED.with_borrow_mut(Vec::pop);
+                drop(left);
+            }
+        }
+
+        POLLED.with_borrow_mut(|polled| polled.push(self.place.clone()));
+        let _leave = Leave;
+        let running = self.running.as_mut();
+        catch_unwind(AssertUnwindSafe(|| running.poll(cx))).unwrap_or_else(|_| {
+            tracing::error!("a handler panicked");
+            Poll::Ready(())
+        })
+    }
+}
+
+/// A running handler's hold on one of its session's places.
+struct Place<C: Context> {
+    context: C,
+    taken: AtomicBool,
+}
+
+impl<C: Context> Place<C> {
+    fn free(&self) {
+        if self.taken.swap(false, Ordering::AcqRel) {
+            self.context.places().taken.fetch_sub(1, Ordering::AcqRel);
+            self.context.wake();
+        }
+    }
+}
+
+impl<C: Context> Drop for Place<C> {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+trait GiveBack: Send + Sync {
+    fn give_back(&self, places: &Places);
+}
+
+impl<C: Context> GiveBack for Place<C> {
+    fn give_back(&self, places: &Places) {
+        if std::ptr::eq(self.context.places(), places) {
+            self.free();
+        }
+    }
+}
+
+/// Called by a future that waits for an ack of the session with these places: if the handler that
+/// polls it holds one of them, its place is free from here on.
+pub fn yield_place(places: &Places) {
+    let polled = POLLED.with_borrow(|polled| polled.last().cloned());
+    if let Some(place) = polled {
+        place.give_back(places);
+    }
+}
+
+impl<C> std::fmt::Debug for Dispatch<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatch")
+            .field("waiting", &self.waiting.len())
+            .field("waiting_bytes", &self.waiting_bytes)
+            .finish()
+    }
+}

@@ -1,0 +1,166 @@
+//! The shared packet: one message to many connections, encoded once.
+//!
+//! What an emitter says is turned into bytes when it says it, and every connection that is to
+//! hear it gets a handle to those bytes. The *wire form* is chosen when a connection's outbox is
+//! drained, because only then is it known which transport the session has by then: a packet that
+//! was queued while polling is right after an upgrade.
+//!
+//! A text message's buffer begins with headroom for the head of a WebSocket frame, which is
+//! written there, right-aligned, when the packet is made. So the same bytes are both forms: the
+//! whole frame, and (behind the headroom) the Engine.IO packet for a polling payload. Forms that
+//! differ in more than their head (base64, compression, another revision) will be made lazily
+//! beside them and shared likewise.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sockeye_engineio::PacketType;
+use sockeye_websocket::OpCode;
+use sockeye_websocket::head::{MAX_SERVER_HEAD, encode_in_headroom};
+
+/// What an entry costs in an outbox beside its bytes: its place in the queue and its share of the
+/// allocations.
+const OVERHEAD: usize = 64;
+
+/// An Engine.IO text message with its binary attachments: one unit for queues and limits.
+pub struct Packet {
+    /// Headroom, then the Engine.IO packet.
+    text: Bytes,
+    /// Where in `text` the frame begins.
+    frame_start: u8,
+    attachments: Box<[Bytes]>,
+}
+
+impl Packet {
+    /// Makes an Engine.IO *message* packet. `encode` appends the message to the buffer it is
+    /// handed (which is not empty) and returns the attachments that follow it.
+    ///
+    /// # Errors
+    ///
+    /// What `encode` returned.
+    pub fn message<E>(
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, E>,
+    ) -> Result<Arc<Self>, E> {
+        Self::build(|buffer| {
+            buffer.push(PacketType::Message.as_byte());
+            encode(buffer)
+        })
+    }
+
+    /// Makes a packet of Engine.IO itself; `encode` appends all of it.
+    pub fn control(encode: impl FnOnce(&mut Vec<u8>)) -> Arc<Self> {
+        let Ok(packet) = Self::build(|buffer| {
+            encode(buffer);
+            Ok::<_, Infallible>(Vec::new())
+        });
+        packet
+    }
+
+    fn build<E>(
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, E>,
+    ) -> Result<Arc<Self>, E> {
+        let mut buffer = Vec::with_capacity(128);
+        buffer.extend_from_slice(&[0; MAX_SERVER_HEAD]);
+        let attachments = encode(&mut buffer)?.into_boxed_slice();
+        let length = buffer.len() - MAX_SERVER_HEAD;
+        let mut head = [0; MAX_SERVER_HEAD];
+        let size = encode_in_headroom(OpCode::Text, length, &mut head);
+        buffer[..MAX_SERVER_HEAD].copy_from_slice(&head);
+        let frame_start = (MAX_SERVER_HEAD - size) as u8;
+        Ok(Arc::new(Self { text: buffer.into(), frame_start, attachments }))
+    }
+
+    /// The bytes that the packet counts against a connection's limit.
+    pub fn bytes(&self) -> usize {
+        let attachments: usize = self.attachments.iter().map(|bytes| bytes.len() + OVERHEAD).sum();
+        self.text.len() + attachments + OVERHEAD
+    }
+
+    /// The packet as WebSocket frames, in pieces that follow one another: the text frame, then a
+    /// head and a payload for each attachment.
+    pub fn frames(&self, mut piece: impl FnMut(Piece<'_>)) {
+        piece(Piece::Shared(&self.text, usize::from(self.frame_start)));
+        for attachment in &self.attachments {
+            let mut head = [0; MAX_SERVER_HEAD];
+            let size = encode_in_headroom(OpCode::Binary, attachment.len(), &mut head);
+            piece(Piece::Head(&head[MAX_SERVER_HEAD - size..]));
+            piece(Piece::Shared(attachment, 0));
+        }
+    }
+
+    /// The Engine.IO text packet, type character first.
+    pub fn text(&self) -> &[u8] {
+        &self.text[MAX_SERVER_HEAD..]
+    }
+
+    /// The binary attachments that follow it.
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+}
+
+/// A piece of a packet's wire form.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// A few bytes that exist only for this call.
+    Head(&'a [u8]),
+    /// Bytes that all receivers share, from an offset on.
+    Shared(&'a Bytes, usize),
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet")
+            .field("text", &String::from_utf8_lossy(self.text()))
+            .field("attachments", &self.attachments.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(packet: &Packet) -> Vec<u8> {
+        let mut wire = Vec::new();
+        packet.frames(|piece| match piece {
+            Piece::Head(bytes) => wire.extend_from_slice(bytes),
+            Piece::Shared(bytes, from) => wire.extend_from_slice(&bytes[from..]),
+        });
+        wire
+    }
+
+    fn packet(text: &str, attachments: Vec<Bytes>) -> Arc<Packet> {
+        let Ok(packet) = Packet::message(|buffer| {
+            buffer.extend_from_slice(text.as_bytes());
+            Ok::<_, Infallible>(attachments)
+        });
+        packet
+    }
+
+    #[test]
+    fn one_buffer_is_both_the_frame_and_the_packet() {
+        let packet = packet("2[\"a\"]", vec![]);
+        assert_eq!(packet.text(), b"42[\"a\"]");
+        assert_eq!(wire(&packet), b"\x81\x0742[\"a\"]");
+    }
+
+    #[test]
+    fn each_length_has_its_head() {
+        for (length, head) in [(124, 2), (125, 4), (65_534, 4), (65_535, 10)] {
+            let text = "x".repeat(length);
+            let wire = wire(&packet(&text, vec![]));
+            assert_eq!(wire.len(), head + 1 + length);
+            assert_eq!(wire[0], 0x81);
+            assert!(wire.ends_with(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn attachments_follow_their_text_as_binary_frames() {
+        let packet = packet("51-[..]", vec![Bytes::from_static(&[1, 2]), Bytes::new()]);
+        assert_eq!(wire(&packet), b"\x81\x08451-[..]\x82\x02\x01\x02\x82\x00");
+    }
+}

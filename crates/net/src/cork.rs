@@ -1,0 +1,163 @@
+//! What one wake-up of a connection has to say, gathered into as few writes as possible.
+//!
+//! Small frames are copied one behind the other and leave in one `write`; a large one is kept as
+//! it is and leaves by `writev` between its neighbours. Measured here and by the peers: ten small
+//! frames in one flat buffer cost less than ten slices of a `writev`, and copying a large payload
+//! costs more than a slice.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::io::Io;
+
+/// Payloads from this size on are not copied.
+pub const SHARE_FROM: usize = 8 * 1024;
+
+/// A cork with this much in it is written before it is filled on.
+pub(crate) const FULL: usize = 64 * 1024;
+
+/// Slices in one `writev`.
+const SLICES: usize = 32;
+
+/// The bytes of one connection that wait for the kernel, in order.
+#[derive(Debug, Default)]
+pub struct Cork {
+    /// Heads and small payloads, flat.
+    flat: Vec<u8>,
+    /// Large payloads, each with the position in `flat` before which it belongs.
+    shared: Vec<(usize, Bytes)>,
+    /// What of the whole has been written.
+    written: usize,
+    shared_bytes: usize,
+}
+
+impl Cork {
+    /// The flat buffer, to append a whole frame to.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.flat
+    }
+
+    /// Appends `bytes[from..]`, which others share: copied if they are few.
+    pub fn put(&mut self, bytes: &Bytes, from: usize) {
+        if bytes.len() - from < SHARE_FROM {
+            self.flat.extend_from_slice(&bytes[from..]);
+        } else {
+            self.shared_bytes += bytes.len() - from;
+            self.shared.push((self.flat.len(), bytes.slice(from..)));
+        }
+    }
+
+    /// Bytes that still wait.
+    pub fn len(&self) -> usize {
+        self.flat.len() + self.shared_bytes - self.written
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes until nothing is left or the kernel takes no more.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = if self.shared.is_empty() {
+                ready!(io.poll_write(cx, &[IoSlice::new(&self.flat[self.written..])]))?
+            } else {
+                let slices = self.slices();
+                ready!(io.poll_write(cx, &slices))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written;
+        }
+        self.reset();
+        io.poll_flush(cx)
+    }
+
+    /// Gives back what was written of a cork that stays behind at a blocked connection, and memory
+    /// that it does not need.
+    pub(crate) fn settle(&mut self) {
+        if self.shared.is_empty() {
+            self.flat.drain(..self.written);
+            self.written = 0;
+            self.flat.shrink_to_fit();
+        }
+    }
+
+    fn reset(&mut self) {
+        self.flat.clear();
+        self.shared.clear();
+        self.written = 0;
+        self.shared_bytes = 0;
+        // One burst must not cost the thread its size for ever.
+        if self.flat.capacity() > 4 * FULL {
+            self.flat = Vec::new();
+        }
+    }
+
+    fn slices(&self) -> SmallVec<[IoSlice<'_>; SLICES]> {
+        let mut slices = SmallVec::new();
+        let mut skip = self.written;
+        let mut flat = 0;
+        let add = |piece: &'_ [u8], skip: &mut usize| -> Option<(usize, usize)> {
+            let skipped = piece.len().min(*skip);
+            *skip -= skipped;
+            (skipped < piece.len()).then_some((skipped, piece.len()))
+        };
+        for (position, bytes) in &self.shared {
+            let before = &self.flat[flat..*position];
+            flat = *position;
+            for piece in [before, &bytes[..]] {
+                if let Some((from, to)) = add(piece, &mut skip) {
+                    slices.push(IoSlice::new(&piece[from..to]));
+                }
+            }
+            if slices.len() >= SLICES - 2 {
+                return slices;
+            }
+        }
+        let rest = &self.flat[flat..];
+        if let Some((from, to)) = add(rest, &mut skip) {
+            slices.push(IoSlice::new(&rest[from..to]));
+        }
+        slices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn whatever_the_kernel_takes_at_a_time_the_bytes_are_in_order() {
+        let large = Bytes::from((0..SHARE_FROM * 2).map(|n| n as u8).collect::<Vec<_>>());
+        let mut expected = Vec::new();
+        let mut cork = Cork::default();
+        for n in 0..100_u8 {
+            cork.buffer().extend_from_slice(&[n, n]);
+            cork.put(&large, 0);
+            expected.extend_from_slice(&[n, n]);
+            expected.extend_from_slice(&large);
+        }
+        cork.put(&Bytes::from_static(b"xend"), 1);
+        expected.extend_from_slice(b"end");
+        assert_eq!(cork.len(), expected.len());
+
+        // 700 divides neither a slice nor the whole.
+        let (here, mut there) = tokio::io::duplex(700);
+        let mut io = Io::Dyn(Box::pin(here));
+        let reader = tokio::spawn(async move {
+            let mut all = Vec::new();
+            there.read_to_end(&mut all).await.map(|_| all)
+        });
+        std::future::poll_fn(|cx| cork.poll_write(cx, &mut io)).await.expect("written");
+        assert!(cork.is_empty());
+        drop(io);
+        assert!(reader.await.expect("joined").expect("read") == expected);
+    }
+}

@@ -1,0 +1,425 @@
+//! The connection driver: one hand-written future that is all there is of a connection.
+//!
+//! Above it stands a [`Protocol`], below it the sans-IO [`Connection`](websocket::Connection) and
+//! the byte stream. Each wake-up goes through the same phases:
+//!
+//! ```text
+//!     commands   the protocol's own work, what others notified it of, timeouts
+//!     read       kernel → the thread's buffer → websocket → the protocol (dispatch), within a budget
+//!     write      replies and the outbox → the cork → kernel
+//!     park       wakers stand in the stream, the outbox and the timer wheel
+//! ```
+//!
+//! # Invariants
+//!
+//! * All state is in the struct, none in a suspended stack: the future may be dropped anywhere.
+//! * An idle connection holds no buffer; [`Scratch`] belongs to the thread.
+//! * Nothing is lost in between: bytes that arrived behind the handshake, or that a budget or a
+//!   stalled protocol left over, are `unread` and judged before anything newer.
+//! * [`Protocol::closed`] is called exactly once, also when the future is dropped.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use smallvec::SmallVec;
+use sockeye_outbox::{BATCH, Entry};
+use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame};
+
+use crate::clock;
+use crate::cork::{Cork, FULL};
+use crate::io::Io;
+use crate::protocol::{Cause, Close, Intake, Message, Protocol};
+use crate::scratch::Scratch;
+use crate::wheel::{Rounding, TICK, Timer};
+
+/// Reads in one wake-up, and so at most a megabyte, before other connections get their turn.
+const READS: u32 = 16;
+
+/// Messages handed to the protocol in one wake-up, for the same reason.
+const MESSAGES: u32 = 1024;
+
+/// How long a stalled protocol's connection waits before it looks for a hang-up again.
+const HANG_UP_CHECK: u64 = 1_000;
+
+/// How long the last bytes may take to reach a peer that we refuse or that closed, before the
+/// socket goes away under them.
+const LINGER: u64 = 2_000;
+
+/// Pongs wait behind a blocked write only up to here; RFC 6455 §5.5.3 lets us answer only the
+/// latest of several pings.
+const PONGS_BEHIND_BLOCKED: usize = 4 * 1024;
+
+/// Where a connection stands.
+///
+/// ```text
+///     Open ──protocol ends──▶ Draining ──all written──▶ Closing ──peer's close, deadline──▶ done
+///      │                                                   ▲ our close frame is out
+///      └──peer closes, peer misbehaves──▶ Lingering ──peer's end of stream, deadline──▶ done
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Messages flow.
+    Open,
+    /// The protocol ended: what is queued goes out, then this close frame.
+    Draining(Close),
+    /// Our close frame was appended; the peer's is awaited.
+    Closing,
+    /// The last frame was appended. Input is thrown away until the peer ends the stream, because
+    /// closing a socket with unread input resets it, and the reset destroys our last frame.
+    Lingering,
+    /// The write side is shut, too.
+    Shut,
+}
+
+/// The future that drives one connection to its end.
+pub struct Driver<P: Protocol> {
+    phase: Phase,
+    io: Io,
+    websocket: websocket::Connection,
+    protocol: P,
+    /// Input that was read and is not judged yet.
+    unread: Option<Box<[u8]>>,
+    /// What a blocked write left over.
+    unwritten: Option<Box<Cork>>,
+    /// Bytes of entries that are in the cork and count against the outbox's limit.
+    unreleased: usize,
+    /// When patience with the present phase ends.
+    deadline: u64,
+    timer: Timer,
+    started: bool,
+    reported: bool,
+}
+
+/// Liveness deadlines are rounded down to the wheel's tick, so that they are never late.
+fn reached(now: u64, due: u64) -> bool {
+    now / TICK >= due / TICK
+}
+
+/// Why a wake-up's work stopped.
+enum Stop {
+    /// All is done that can be: park.
+    Idle,
+    /// The budget is used up: come back soon.
+    Again,
+    /// The connection is over.
+    Done,
+}
+
+impl<P: Protocol> Driver<P> {
+    /// Drives `protocol` over `io`, on which the opening handshake has just been answered.
+    ///
+    /// `leftover` is what the client sent behind its handshake.
+    pub fn new(io: Io, leftover: &[u8], protocol: P) -> Self {
+        Self {
+            phase: Phase::Open,
+            io,
+            websocket: websocket::Connection::new(Role::Server),
+            protocol,
+            unread: (!leftover.is_empty()).then(|| leftover.into()),
+            unwritten: None,
+            unreleased: 0,
+            deadline: u64::MAX,
+            timer: Timer::new(),
+            started: false,
+            reported: false,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>, receive: &mut [u8], cork: &mut Cork) -> Stop {
+        let now = clock::now();
+        if let ControlFlow::Break(()) = self.commands(now, cx) {
+            return Stop::Done;
+        }
+        let read = self.read(now, cx, receive, cork);
+        if matches!(read, Stop::Done) {
+            return Stop::Done;
+        }
+        match (read, self.write(now, cx, cork)) {
+            (_, Stop::Done) => Stop::Done,
+            (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
+            _ => self.park(cx),
+        }
+    }
+
+    /// The protocol's own work and everything whose time has come.
+    fn commands(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<()> {
+        if self.phase == Phase::Open {
+            if !self.started {
+                self.started = true;
+                let flow = self.protocol.opened(now, cx);
+                self.follow(now, flow);
+            }
+            if self.phase == Phase::Open {
+                let flow = self.protocol.work(now, cx);
+                self.follow(now, flow);
+            }
+        }
+        if self.phase == Phase::Open
+            && let Some(due) = self.protocol.poll_timeout()
+            && reached(now, due)
+        {
+            let flow = self.protocol.handle_timeout(now.max(due));
+            self.follow(now, flow);
+            self.protocol.outbox().trim();
+        }
+        if self.phase != Phase::Open && reached(now, self.deadline) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn read(
+        &mut self,
+        now: u64,
+        cx: &mut Context<'_>,
+        receive: &mut [u8],
+        cork: &mut Cork,
+    ) -> Stop {
+        let mut messages = MESSAGES;
+        for _ in 0..READS {
+            if self.phase == Phase::Open && self.protocol.intake() == Intake::Stalled {
+                if self.io.is_hung_up() {
+                    return self.lost(now, None);
+                }
+                return Stop::Idle;
+            }
+            if let Some(mut unread) = self.unread.take() {
+                if let Some(stop) = self.judge(now, cx, &mut unread, cork, &mut messages) {
+                    return stop;
+                }
+                continue;
+            }
+            match self.io.poll_read(cx, receive) {
+                Poll::Pending => return Stop::Idle,
+                Poll::Ready(Ok(0)) => return self.lost(now, None),
+                Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
+                Poll::Ready(Ok(count)) => {
+                    if matches!(self.phase, Phase::Lingering | Phase::Shut) {
+                        continue;
+                    }
+                    if let Some(stop) =
+                        self.judge(now, cx, &mut receive[..count], cork, &mut messages)
+                    {
+                        return stop;
+                    }
+                }
+            }
+        }
+        Stop::Again
+    }
+
+    /// Takes input through the WebSocket to the protocol; `None` when all of it is judged.
+    fn judge(
+        &mut self,
+        now: u64,
+        cx: &mut Context<'_>,
+        input: &mut [u8],
+        cork: &mut Cork,
+        messages: &mut u32,
+    ) -> Option<Stop> {
+        let limits = self.protocol.limits().clone();
+        let mut events = self.websocket.receive(&limits, input);
+        let flow = loop {
+            let message = match events.next() {
+                None => return None,
+                Some(Ok(Event::Text(text))) => Message::Text(text),
+                Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes),
+                Some(Ok(Event::Ping(payload))) => {
+                    if self.unwritten.is_none() || cork.len() < PONGS_BEHIND_BLOCKED {
+                        frame::append(cork.buffer(), OpCode::Pong, payload);
+                    }
+                    continue;
+                }
+                Some(Ok(Event::Pong(_))) => continue,
+                Some(Ok(Event::Close(status))) => {
+                    let code = status.map(|(code, _)| code);
+                    drop(events);
+                    self.peer_closed(now, code, cork);
+                    return None;
+                }
+                Some(Err(error)) => {
+                    drop(events);
+                    self.refuse(now, error, cork);
+                    return None;
+                }
+            };
+            if self.phase != Phase::Open {
+                continue;
+            }
+            let flow = self.protocol.receive(now, message, cork, cx);
+            *messages -= 1;
+            if flow.is_break() || *messages == 0 || self.protocol.intake() == Intake::Stalled {
+                break flow;
+            }
+        };
+        let consumed = events.consumed();
+        drop(events);
+        if consumed < input.len() {
+            self.unread = Some(input[consumed..].into());
+        }
+        self.follow(now, flow);
+        if *messages == 0 { Some(Stop::Again) } else { None }
+    }
+
+    fn write(&mut self, now: u64, cx: &mut Context<'_>, cork: &mut Cork) -> Stop {
+        let mut notified = false;
+        let mut released = 0;
+        loop {
+            let mut last = false;
+            while cork.len() < FULL {
+                let mut batch: SmallVec<[P::Entry; BATCH]> = SmallVec::new();
+                let outbox = self.protocol.outbox();
+                let taken = outbox.poll_take(cx, released, FULL - cork.len(), &mut batch);
+                released = 0;
+                notified |= taken.notified;
+                last = taken.last;
+                if batch.is_empty() {
+                    break;
+                }
+                for entry in batch {
+                    self.unreleased += entry.bytes();
+                    self.protocol.encode(entry, cork);
+                }
+            }
+            match self.phase {
+                Phase::Draining(close) if last => {
+                    let limits = self.protocol.limits().clone();
+                    self.websocket.close(now, &limits, close.status, None, cork.buffer());
+                    self.phase = Phase::Closing;
+                    self.deadline = now + limits.close_timeout;
+                }
+                // Sealed by another thread: the protocol says how to end.
+                Phase::Open if last => {
+                    let flow = self.protocol.work(now, cx);
+                    self.follow(now, flow);
+                    self.follow(now, ControlFlow::Break(Close::default()));
+                    continue;
+                }
+                _ => {}
+            }
+            if cork.is_empty() {
+                break;
+            }
+            match cork.poll_write(cx, &mut self.io) {
+                Poll::Ready(Ok(())) => released = std::mem::take(&mut self.unreleased),
+                Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
+                Poll::Pending => {
+                    let taken = self.protocol.outbox().park_blocked(cx);
+                    return if notified | taken.notified { Stop::Again } else { Stop::Idle };
+                }
+            }
+        }
+        if self.phase == Phase::Lingering {
+            // Not awaited: a socket's shutdown is done at once, and another stream's is a courtesy.
+            let _ = self.io.poll_shutdown(cx);
+            self.phase = Phase::Shut;
+        }
+        if notified { Stop::Again } else { Stop::Idle }
+    }
+
+    /// Arms the one timer for whatever comes first.
+    fn park(&mut self, cx: &mut Context<'_>) -> Stop {
+        let mut due = self.deadline;
+        if self.phase == Phase::Open {
+            due = due.min(self.protocol.poll_timeout().unwrap_or(u64::MAX));
+            if self.protocol.intake() == Intake::Stalled {
+                due = due.min(clock::now() + HANG_UP_CHECK);
+            }
+        }
+        if due == u64::MAX {
+            self.timer.cancel();
+            return Stop::Idle;
+        }
+        match self.timer.poll(cx, due, Rounding::Down) {
+            Poll::Ready(()) => Stop::Again,
+            Poll::Pending => Stop::Idle,
+        }
+    }
+
+    /// Does what the protocol answered.
+    fn follow(&mut self, now: u64, flow: ControlFlow<Close>) {
+        if let ControlFlow::Break(close) = flow
+            && self.phase == Phase::Open
+        {
+            self.protocol.outbox().seal();
+            self.phase = Phase::Draining(close);
+            self.deadline = now + self.protocol.limits().close_timeout;
+            self.report(now, None);
+        }
+    }
+
+    fn peer_closed(&mut self, now: u64, code: Option<CloseCode>, cork: &mut Cork) {
+        self.websocket.reply_close(None, cork.buffer());
+        self.end(now, Cause::PeerClosed(code));
+    }
+
+    fn refuse(&mut self, now: u64, error: websocket::Error, cork: &mut Cork) {
+        self.websocket.reply_close(None, cork.buffer());
+        self.end(now, Cause::Refused(error));
+    }
+
+    /// Nothing more is to be said but what is in the cork.
+    fn end(&mut self, now: u64, cause: Cause) {
+        self.phase = Phase::Lingering;
+        self.deadline = now + LINGER;
+        self.unread = None;
+        self.protocol.outbox().close();
+        self.report(now, Some(cause));
+    }
+
+    fn lost(&mut self, now: u64, error: Option<io::Error>) -> Stop {
+        self.report(now, Some(Cause::Lost(error)));
+        Stop::Done
+    }
+
+    fn report(&mut self, now: u64, cause: Option<Cause>) {
+        if !self.reported {
+            self.reported = true;
+            self.protocol.closed(now, cause);
+        }
+    }
+}
+
+impl<P: Protocol> Future for Driver<P> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let mut scratch = Scratch::take();
+        if let Some(unwritten) = this.unwritten.take() {
+            scratch.cork = unwritten;
+        }
+        let Scratch { receive, cork } = &mut *scratch;
+        let stop = this.drive(cx, receive, cork);
+        if matches!(stop, Stop::Done) {
+            scratch.cork = Box::default();
+        } else if !scratch.cork.is_empty() {
+            scratch.cork.settle();
+            this.unwritten = Some(std::mem::take(&mut scratch.cork));
+        }
+        scratch.put_back();
+        match stop {
+            Stop::Idle => Poll::Pending,
+            Stop::Again => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Stop::Done => Poll::Ready(()),
+        }
+    }
+}
+
+impl<P: Protocol> Drop for Driver<P> {
+    fn drop(&mut self) {
+        self.protocol.outbox().close();
+        self.report(clock::now(), Some(Cause::Lost(None)));
+    }
+}
+
+impl<P: Protocol> std::fmt::Debug for Driver<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("phase", &self.phase).field("io", &self.io).finish()
+    }
+}

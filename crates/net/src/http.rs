@@ -1,0 +1,200 @@
+//! The HTTP phase of a connection and its end: hyper speaks every HTTP byte, and when a request
+//! is answered with an upgrade, the socket comes back and the [driver](crate::Driver) goes on with
+//! it in the same task.
+//!
+//! Two faces end here: [`serve`] owns the socket from the start; [`take_over`] gets it from an
+//! HTTP server of somebody else's, such as axum's. Either way everything of HTTP (hyper's
+//! connection, its buffers, the request) is dropped before the driver's first step: kept alive, it
+//! costs some 16 KB a connection.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::driver::Driver;
+use crate::io::Io;
+use crate::protocol::Protocol;
+
+/// How long a client may take to send a request's head.
+///
+/// The same holds for the pause between two requests of a kept-alive connection.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Any error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A body that is there at once.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// What an [`Endpoint`] answers.
+#[derive(Debug)]
+pub enum Answer<P> {
+    /// An ordinary HTTP response.
+    Http(Response<Body>),
+    /// `101 Switching Protocols`, and what is spoken from there on.
+    Upgrade(Response<()>, P),
+}
+
+/// Answers the requests of the connections that [`serve`] owns.
+pub trait Endpoint: Clone + Send + Sync + Unpin + 'static {
+    /// What is spoken after an upgrade.
+    type Protocol: Protocol;
+
+    /// Answers one request of the client at `peer`.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Answer<Self::Protocol>> + Send;
+}
+
+/// A connection handed over by HTTP.
+struct HandedOver<P> {
+    io: Io,
+    /// What the client sent behind its handshake.
+    leftover: Bytes,
+    protocol: P,
+}
+
+/// The task of one connection: HTTP first, then, if it upgraded, the driver.
+#[derive(Debug)]
+pub struct Connection<P: Protocol> {
+    stage: Stage<P>,
+}
+
+type HttpStage<P> = Pin<Box<dyn Future<Output = Option<HandedOver<P>>> + Send>>;
+
+enum Stage<P: Protocol> {
+    /// Boxed, so that it can be freed whole and does not set the size of the task.
+    Http(HttpStage<P>),
+    WebSocket(Driver<P>),
+}
+
+impl<P: Protocol> Future for Connection<P> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Http(http) => match ready!(http.as_mut().poll(cx)) {
+                    Some(HandedOver { io, leftover, protocol }) => {
+                        self.stage = Stage::WebSocket(Driver::new(io, &leftover, protocol));
+                    }
+                    None => return Poll::Ready(()),
+                },
+                Stage::WebSocket(driver) => return Pin::new(driver).poll(cx),
+            }
+        }
+    }
+}
+
+/// Serves HTTP/1.1 on `stream` and drives what it upgrades to.
+///
+/// When `closing` turns true, a connection that is still in its HTTP phase ends after the request
+/// in progress.
+pub fn serve<E: Endpoint>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    endpoint: E,
+    closing: watch::Receiver<bool>,
+) -> Connection<E::Protocol> {
+    Connection { stage: Stage::Http(Box::pin(speak_http(stream, peer, endpoint, closing))) }
+}
+
+/// Drives `protocol` on the connection of a request that another server is about to answer with
+/// `101 Switching Protocols`.
+pub fn take_over<P: Protocol>(on_upgrade: OnUpgrade, protocol: P) -> Connection<P> {
+    Connection { stage: Stage::Http(Box::pin(await_upgrade(on_upgrade, protocol))) }
+}
+
+async fn speak_http<E: Endpoint>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    endpoint: E,
+    mut closing: watch::Receiver<bool>,
+) -> Option<HandedOver<E::Protocol>> {
+    let upgraded = Arc::new(Mutex::new(None));
+    let slot = upgraded.clone();
+    let service = service_fn(move |request| {
+        let (endpoint, slot) = (endpoint.clone(), slot.clone());
+        Box::pin(async move {
+            let response = match endpoint.answer(request, peer).await {
+                Answer::Http(response) => response,
+                Answer::Upgrade(response, protocol) => {
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(protocol);
+                    response.map(|()| full(Bytes::new()))
+                }
+            };
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let mut http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut told = false;
+    let ended = std::future::poll_fn(|cx| {
+        if !told {
+            let mut changed = std::pin::pin!(closing.wait_for(|closing| *closing));
+            if changed.as_mut().poll(cx).is_ready() {
+                told = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+        }
+        http.poll_without_shutdown(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%peer, %error, "HTTP ended with an error");
+        return None;
+    }
+    let protocol = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let parts = http.into_parts();
+    let io = Io::Tcp(parts.io.into_inner());
+    Some(HandedOver { io, leftover: parts.read_buf, protocol })
+}
+
+async fn await_upgrade<P: Protocol>(on_upgrade: OnUpgrade, protocol: P) -> Option<HandedOver<P>> {
+    let upgraded = match on_upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::debug!(%error, "the HTTP server did not hand its connection over");
+            return None;
+        }
+    };
+    let (io, leftover) = match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => (Io::Tcp(parts.io.into_inner()), parts.read_buf),
+        // hyper itself feeds what it had read to whoever reads an `Upgraded`.
+        Err(upgraded) => (Io::Dyn(Box::pin(TokioIo::new(upgraded))), Bytes::new()),
+    };
+    Some(HandedOver { io, leftover, protocol })
+}
+
+impl<P: Protocol> std::fmt::Debug for Stage<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Http(_) => f.write_str("Http"),
+            Self::WebSocket(driver) => driver.fmt(f),
+        }
+    }
+}

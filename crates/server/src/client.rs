@@ -1,0 +1,335 @@
+//! Socket.IO on one session: what stands between the session's messages and the handlers.
+//!
+//! It belongs to the session's task. Other tasks leave word in the [`Link`].
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use sockeye_engineio::CloseReason;
+use sockeye_handler::Dispatch;
+use sockeye_hub::Packet;
+use sockeye_net::{Intake, clock};
+use sockeye_outbox::Class;
+use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode};
+use sockeye_transport::{Entry, Flow, Handler, Shared};
+
+use crate::connect::{Connecting, Refusal};
+use crate::link::{Command, Link};
+use crate::local::Answer;
+use crate::namespace;
+use crate::server::Inner;
+use crate::socket::Socket;
+
+/// One client's Socket.IO.
+pub(crate) struct Client {
+    server: Arc<Inner>,
+    link: Arc<Link>,
+    protocol: socketio::Connection,
+    sockets: SmallVec<[Member; 1]>,
+    dispatch: Dispatch<Socket>,
+    /// Why the sockets end, where Engine.IO has no word for it.
+    reason: Option<DisconnectReason>,
+}
+
+/// A socket of this client.
+struct Member {
+    socket: Socket,
+    /// The connect handler is running.
+    connecting: bool,
+}
+
+impl Client {
+    pub(crate) fn new(server: Arc<Inner>, session: &Arc<Shared>) -> Self {
+        let protocol = socketio::Connection::new(clock::now(), &server.core.config.socketio);
+        Self {
+            server,
+            link: Arc::new(Link::new(session.clone())),
+            protocol,
+            sockets: SmallVec::new(),
+            dispatch: Dispatch::default(),
+            reason: None,
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
+        match event {
+            Event::Connect { namespace, auth } => self.connect(&namespace, auth),
+            Event::Event { namespace, name, args, attachments, ack } => {
+                let Some(member) = self.member(&namespace) else { return };
+                let (socket, ready) = (member.socket.clone(), !member.connecting);
+                let event = sockeye_handler::Event::new(&name, &args, &attachments);
+                let routes = &socket.inner.namespace.routes;
+                let limits = &self.server.core.config.handlers;
+                self.dispatch.event(limits, &socket, event, ack, ready, routes);
+                if self.dispatch.is_waiting() {
+                    cx.waker().wake_by_ref();
+                }
+            }
+            Event::Ack { namespace, id, args, attachments } => {
+                let Some(member) = self.member(&namespace) else { return };
+                let waiting = member.socket.local_if_used().and_then(|local| local.take_ack(id));
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(Answer { args: args.into(), attachments });
+                }
+            }
+            Event::Disconnect { namespace } => {
+                if let Some(position) = self.position(&namespace) {
+                    self.end(position, DisconnectReason::ClientNamespaceDisconnect);
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, path: &str, auth: Option<&str>) {
+        let Some(namespace) = self.server.namespace(path) else {
+            self.refuse(path, &Refusal::new("Invalid namespace"));
+            return;
+        };
+        let Ok(id) = Shared::public_id() else {
+            self.refuse(path, &Refusal::new("no randomness for an id"));
+            return;
+        };
+        let socket = Socket::new(id, namespace.clone(), self.link.clone(), auth.map(Into::into));
+        if !socket.enter() {
+            self.refuse(path, &Refusal::new("no id for the socket"));
+            return;
+        }
+        self.sockets.push(Member { socket: socket.clone(), connecting: true });
+        let answer = match &namespace.connect {
+            None => Some(Ok(())),
+            Some(connector) => start(&socket, || connector.call(&socket)),
+        };
+        if let Some(answer) = answer {
+            self.answered(&socket, answer);
+        }
+    }
+
+    /// A connect handler has answered.
+    fn answered(&mut self, socket: &Socket, answer: Result<(), Refusal>) {
+        let Some(position) = self.sockets.iter().position(|member| member.socket == *socket) else {
+            return;
+        };
+        let path = socket.namespace();
+        match answer {
+            Ok(()) => {
+                self.sockets[position].connecting = false;
+                self.protocol.connected(path);
+                if !socket.open() && socket.disconnect_reason().is_some() {
+                    // It left while the handler ran; for the handler it was there.
+                    self.remove(position);
+                }
+            }
+            Err(refusal) => {
+                socket.end(DisconnectReason::ServerNamespaceDisconnect);
+                self.sockets.remove(position);
+                self.refuse(path, &refusal);
+            }
+        }
+    }
+
+    fn refuse(&mut self, path: &str, refusal: &Refusal) {
+        if !self.protocol.refused(path) {
+            return;
+        }
+        let data = refusal.data.as_deref();
+        let packet = Packet::message(|buffer| {
+            encode::connect_error(buffer, path, &refusal.message, data).map(|()| Vec::new())
+        });
+        match packet {
+            Ok(packet) => self.push(packet),
+            Err(error) => tracing::error!(%error, "a refusal cannot be encoded"),
+        }
+    }
+
+    /// Ends a socket, and forgets it unless its connect handler is still running.
+    fn end(&mut self, position: usize, reason: DisconnectReason) {
+        self.sockets[position].socket.end(reason);
+        if !self.sockets[position].connecting {
+            self.remove(position);
+        }
+    }
+
+    /// Forgets a socket that has ended, and lets its namespace know.
+    fn remove(&mut self, position: usize) {
+        let member = self.sockets.remove(position);
+        disconnected(&member.socket);
+    }
+
+    fn command(&mut self, command: Command) -> Flow {
+        match command {
+            Command::Answered(socket, answer) => self.answered(&socket, answer),
+            Command::Ended(socket) => {
+                let found = self.sockets.iter().position(|member| member.socket == socket);
+                if let Some(position) = found {
+                    let path = socket.namespace();
+                    // It may have been connecting, for which `disconnect` has connected it.
+                    self.protocol.connected(path);
+                    self.protocol.left(path);
+                    if !self.sockets[position].connecting {
+                        self.remove(position);
+                    }
+                }
+            }
+            Command::EndAll => {
+                for member in &self.sockets {
+                    member.socket.disconnect();
+                }
+                self.reason = Some(DisconnectReason::ServerNamespaceDisconnect);
+                return ControlFlow::Break(CloseReason::ForcedClose);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn fail(&mut self, error: &socketio::Error) -> Flow {
+        tracing::debug!(target: "socket.io:client", %error, "the session ends");
+        self.reason = Some(error.reason());
+        ControlFlow::Break(CloseReason::ForcedClose)
+    }
+
+    fn push(&self, packet: Arc<Packet>) {
+        let _ = self.link.session.outbox().push(Entry::Packet(packet), Class::Reserved);
+    }
+
+    fn position(&self, path: &str) -> Option<usize> {
+        self.sockets.iter().position(|member| member.socket.namespace() == path)
+    }
+
+    fn member(&self, path: &str) -> Option<&Member> {
+        self.position(path).map(|position| &self.sockets[position])
+    }
+}
+
+/// Calls a connect handler and polls it once; `None` if it answers through the link.
+fn start(socket: &Socket, call: impl FnOnce() -> Connecting) -> Option<Result<(), Refusal>> {
+    let panicked = || {
+        tracing::error!(socket = socket.id(), "the connect handler panicked");
+        Err(Refusal::new("internal error"))
+    };
+    let first = catch_unwind(AssertUnwindSafe(|| match call() {
+        Connecting::Answered(answer) => (Some(answer), None),
+        Connecting::Running(mut running) => {
+            match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => (Some(answer), None),
+                Poll::Pending => (None, Some(running)),
+            }
+        }
+    }));
+    let mut running = match first {
+        Ok((answer, None)) => return answer,
+        Ok((_, Some(running))) => running,
+        Err(_) => return Some(panicked()),
+    };
+    let word = socket.clone();
+    socket.inner.namespace.server.spawn(Box::pin(async move {
+        let answer = std::future::poll_fn(|cx| {
+            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+                Ok(poll) => poll,
+                Err(_) => {
+                    tracing::error!(socket = word.id(), "the connect handler panicked");
+                    Poll::Ready(Err(Refusal::new("internal error")))
+                }
+            }
+        })
+        .await;
+        let agreed = answer.is_ok();
+        let returned = word.inner.link.push(Command::Answered(word.clone(), answer));
+        if returned.is_some() && agreed {
+            // The session is over; for the handler the socket was there.
+            disconnected(&word);
+        }
+    }));
+    None
+}
+
+/// Runs the disconnect handlers of a socket that was connected.
+fn disconnected(socket: &Socket) {
+    let reason = socket.disconnect_reason().map_or("", DisconnectReason::as_str);
+    let handlers = &socket.inner.namespace.disconnect;
+    sockeye_handler::run(socket, &mut sockeye_handler::Event::new(reason, "", &[]), handlers);
+}
+
+impl Handler for Client {
+    fn opened(&mut self, now: u64, _: &mut Context<'_>) -> Flow {
+        self.protocol = socketio::Connection::new(now, &self.server.core.config.socketio);
+        ControlFlow::Continue(())
+    }
+
+    fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
+        match self.protocol.receive_text(now, &self.server.core.config.socketio, text) {
+            Ok(Some(event)) => self.handle(event, cx),
+            Ok(None) => {}
+            Err(error) => return self.fail(&error),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
+        let bytes = Bytes::from(bytes.into_owned());
+        match self.protocol.receive_binary(now, &self.server.core.config.socketio, bytes) {
+            Ok(Some(event)) => self.handle(event, cx),
+            Ok(None) => {}
+            Err(error) => return self.fail(&error),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn work(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
+        for command in self.link.take() {
+            self.command(command)?;
+        }
+        if self.dispatch.is_waiting() {
+            let sockets = &self.sockets;
+            let ready = |socket: &Socket| {
+                !sockets.iter().any(|member| member.connecting && member.socket == *socket)
+            };
+            self.dispatch.resume(&self.server.core.config.handlers, ready, route);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        self.protocol.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: u64) -> Flow {
+        match self.protocol.handle_timeout(now) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn intake(&self) -> Intake {
+        if self.dispatch.is_full(&self.server.core.config.handlers) {
+            Intake::Stalled
+        } else {
+            Intake::Open
+        }
+    }
+
+    fn closed(&mut self, _: u64, reason: CloseReason) {
+        // What others had left for us first: an answer that came in time is one.
+        for command in self.link.close() {
+            let _ = self.command(command);
+        }
+        let reason = self.reason.unwrap_or_else(|| reason.into());
+        while let Some(member) = self.sockets.pop() {
+            member.socket.end(reason);
+            // If its connect handler is still running, that handler's end will do it.
+            if !member.connecting {
+                disconnected(&member.socket);
+            }
+        }
+    }
+}
+
+/// The handlers of a socket's events.
+fn route(socket: &Socket) -> &sockeye_handler::Routes<Socket> {
+    let namespace: &namespace::Inner = &socket.inner.namespace;
+    &namespace.routes
+}

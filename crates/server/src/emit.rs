@@ -1,0 +1,170 @@
+//! Emitting to one socket.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sockeye_hub::Packet;
+use sockeye_outbox::Class;
+use sockeye_socketio::{EncodeError, encode};
+use sockeye_transport::Entry;
+
+use crate::socket::{Socket, Undelivered};
+
+/// Why an event was not sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The socket is not connected.
+    Disconnected,
+    /// More waits for this client than it may; it has been disconnected as a slow consumer.
+    SlowConsumer,
+    /// The event's name is reserved, or the data cannot be made JSON.
+    Encode(EncodeError),
+}
+
+/// Why [`Socket::try_emit`] did not send; the data come back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TryEmitError<T> {
+    /// Too much waits for this client right now.
+    Full(T),
+    /// The event can never be sent.
+    Emit(EmitError, T),
+}
+
+impl Socket {
+    /// Sends an event to this client. A tuple is several arguments, `()` is none, anything else is
+    /// one; `bytes::Bytes` anywhere in it travel as binary.
+    ///
+    /// The event is queued, not sent, when this returns; events of one emitter arrive in the order
+    /// of its calls. A client that does not read fast enough to stay below
+    /// [`max_buffered_bytes`](crate::ServerBuilder::max_buffered_bytes) is disconnected.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`] says why nothing was queued.
+    pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
+        let packet = self.event(event, &data)?;
+        Ok(self.deliver_or_disconnect(&packet, Class::Data)?)
+    }
+
+    /// Like [`emit`](Self::emit), but hands the data back instead of disconnecting a slow client.
+    ///
+    /// # Errors
+    ///
+    /// [`TryEmitError::Full`] if too much waits already.
+    pub fn try_emit<T: Serialize>(&self, event: &str, data: T) -> Result<(), TryEmitError<T>> {
+        let packet = match self.event(event, &data) {
+            Ok(packet) => packet,
+            Err(error) => return Err(TryEmitError::Emit(error, data)),
+        };
+        match self.deliver(&packet, Class::Data) {
+            Ok(()) => Ok(()),
+            Err(Undelivered::Full) => Err(TryEmitError::Full(data)),
+            Err(Undelivered::Disconnected) => {
+                Err(TryEmitError::Emit(EmitError::Disconnected, data))
+            }
+        }
+    }
+
+    /// Like [`emit`](Self::emit), but waits until there is room. Dropping the future before it is
+    /// ready sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`] says why nothing was queued.
+    pub async fn emit_wait(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
+        let packet = self.event(event, &data)?;
+        drop(data);
+        if !self.is_connected() {
+            // Held back until the socket is connected, or refused.
+            return Ok(self.deliver_or_disconnect(&packet, Class::Data)?);
+        }
+        let mut entry = Some(Entry::Packet(packet));
+        match poll_fn(|cx| self.outbox().poll_push(cx, &mut entry)).await {
+            Ok(()) => Ok(()),
+            Err(()) => Err(EmitError::Disconnected),
+        }
+    }
+
+    /// Sends an event if the client can be written to right now, and drops it if not: for what the
+    /// next event replaces. Whether it was queued.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Encode`].
+    #[doc(alias = "volatile")]
+    pub fn emit_volatile(&self, event: &str, data: impl Serialize) -> Result<bool, EmitError> {
+        let packet = self.event(event, &data)?;
+        Ok(self.deliver(&packet, Class::Volatile).is_ok())
+    }
+
+    /// Emits the event `message`, as Node's `socket.send` does.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("message", data)
+    }
+
+    fn event<T: Serialize>(&self, event: &str, data: &T) -> Result<Arc<Packet>, EmitError> {
+        encode_event(self.namespace(), event, data)
+    }
+}
+
+/// An event's packet, for however many sockets.
+pub(crate) fn encode_event<T: Serialize>(
+    namespace: &str,
+    event: &str,
+    data: &T,
+) -> Result<Arc<Packet>, EmitError> {
+    Ok(Packet::message(|buffer| encode::event(buffer, namespace, None, event, data))?)
+}
+
+impl From<EncodeError> for EmitError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<Undelivered> for EmitError {
+    fn from(undelivered: Undelivered) -> Self {
+        match undelivered {
+            Undelivered::Full => Self::SlowConsumer,
+            Undelivered::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+impl fmt::Display for EmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => f.write_str("the socket is not connected"),
+            Self::SlowConsumer => f.write_str("too much waits for this client: it is disconnected"),
+            Self::Encode(_) => f.write_str("the event cannot be encoded"),
+        }
+    }
+}
+
+impl std::error::Error for EmitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Disconnected | Self::SlowConsumer => None,
+            Self::Encode(error) => Some(error),
+        }
+    }
+}
+
+impl<T> fmt::Display for TryEmitError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("too much waits for this client right now"),
+            Self::Emit(error, _) => error.fmt(f),
+        }
+    }
+}
+
+impl<T: fmt::Debug> std::error::Error for TryEmitError<T> {}

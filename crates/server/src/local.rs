@@ -1,0 +1,150 @@
+//! What a socket has only if somebody uses it: data, extensions, handlers of its own, acks that it
+//! awaits.
+
+use std::any::{Any, TypeId};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sockeye_handler::{Erased, Handler};
+use tokio::sync::{Notify, oneshot};
+
+use crate::socket::Socket;
+
+/// The client's answer to an event.
+pub(crate) struct Answer {
+    pub(crate) args: Box<str>,
+    pub(crate) attachments: Vec<Bytes>,
+}
+
+#[derive(Default)]
+pub(crate) struct Local {
+    /// JSON.
+    data: Mutex<Option<Box<str>>>,
+    extensions: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    handlers: Mutex<Vec<Own>>,
+    next_handler: AtomicU64,
+    acks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    pub(crate) closed: Notify,
+}
+
+/// A handler that belongs to one socket.
+struct Own {
+    id: u64,
+    event: Box<str>,
+    handler: Arc<Erased<Socket>>,
+}
+
+/// Names a handler of one socket's own, to take it [off](Socket::off) again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HandlerId(u64);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Local {
+    pub(crate) fn handlers(&self, event: &str) -> Vec<Arc<Erased<Socket>>> {
+        let handlers = lock(&self.handlers);
+        handlers.iter().filter(|own| &*own.event == event).map(|own| own.handler.clone()).collect()
+    }
+
+    /// The answer with this id will go to `answer`. `false` if the socket is disconnected.
+    pub(crate) fn await_ack(
+        &self,
+        socket: &Socket,
+        id: u64,
+        answer: oneshot::Sender<Answer>,
+    ) -> bool {
+        // Under the lock, so that `disconnected`, which comes after the change of state, sees it.
+        let mut acks = lock(&self.acks);
+        if socket.disconnect_reason().is_some() {
+            return false;
+        }
+        acks.insert(id, answer);
+        true
+    }
+
+    pub(crate) fn take_ack(&self, id: u64) -> Option<oneshot::Sender<Answer>> {
+        lock(&self.acks).remove(&id)
+    }
+
+    /// Drops what must not outlive the connection: a handler that holds its own socket would keep
+    /// both alive for ever, and who awaits an ack must learn that none will come.
+    pub(crate) fn disconnected(&self) {
+        let handlers = std::mem::take(&mut *lock(&self.handlers));
+        let acks = std::mem::take(&mut *lock(&self.acks));
+        drop((handlers, acks));
+        self.closed.notify_waiters();
+    }
+}
+
+impl Socket {
+    /// Adds a handler for this socket alone, in the style of the JavaScript API. It runs beside
+    /// those of the [namespace](crate::Namespace::on) and is dropped when the socket disconnects.
+    ///
+    /// Prefer the namespace's: they cost a socket nothing.
+    pub fn on<M: 'static>(&self, event: &str, handler: impl Handler<Self, M>) -> HandlerId {
+        let local = self.local();
+        let id = local.next_handler.fetch_add(1, Ordering::Relaxed);
+        let handler = Arc::new(Erased::new(handler));
+        let mut handlers = lock(&local.handlers);
+        if self.disconnect_reason().is_none() {
+            handlers.push(Own { id, event: event.into(), handler });
+        }
+        HandlerId(id)
+    }
+
+    /// Takes a handler of this socket's own off again. `false` if it is gone.
+    pub fn off(&self, handler: HandlerId) -> bool {
+        let Some(local) = self.local_if_used() else { return false };
+        let mut handlers = lock(&local.handlers);
+        let before = handlers.len();
+        let removed: Vec<_> = handlers.extract_if(.., |own| own.id == handler.0).collect();
+        let found = handlers.len() < before;
+        drop(handlers);
+        drop(removed);
+        found
+    }
+
+    /// Keeps `data` with the socket: something that can be serialised, since it is what other
+    /// servers of a cluster can see of the socket.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be made JSON.
+    pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), serde_json::Error> {
+        let json = serde_json::to_string(data)?.into_boxed_str();
+        *lock(&self.local().data) = Some(json);
+        Ok(())
+    }
+
+    /// What was kept with [`set_data`](Self::set_data). `None` if nothing was, or something of
+    /// another shape.
+    pub fn data<T: DeserializeOwned>(&self) -> Option<T> {
+        let data = lock(&self.local_if_used()?.data);
+        serde_json::from_str(data.as_deref()?).ok()
+    }
+
+    /// Keeps a value of any type with the socket, in this process only; returns the former one of
+    /// that type.
+    pub fn insert_extension<T: Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        let former = lock(&self.local().extensions).insert(TypeId::of::<T>(), Box::new(value));
+        former.and_then(|former| former.downcast().ok()).map(|former| *former)
+    }
+
+    /// The value of that type that is kept with the socket. Keep an `Arc` where cloning is dear.
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        let extensions = lock(&self.local_if_used()?.extensions);
+        extensions.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    /// Takes the value of that type away.
+    pub fn remove_extension<T: Send + Sync + 'static>(&self) -> Option<T> {
+        let removed = lock(&self.local_if_used()?.extensions).remove(&TypeId::of::<T>());
+        removed.and_then(|removed| removed.downcast().ok()).map(|removed| *removed)
+    }
+}

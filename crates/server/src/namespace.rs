@@ -1,0 +1,143 @@
+//! Namespaces: what a user registers for one, and what it is while the server runs.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use sockeye_handler::{Erased, Handler, Routes};
+use sockeye_hub::Hub;
+
+use crate::config::Config;
+use crate::connect::{ConnectHandler, Connector};
+use crate::server::Core;
+use crate::socket::Socket;
+
+/// What happens in one namespace: handlers, registered once for all of its sockets.
+///
+/// ```
+/// use sockeye_server::{Data, Namespace, Socket};
+///
+/// let chat = Namespace::new("/")
+///     .on_connect(|socket: Socket| async move {
+///         socket.join("lobby");
+///     })
+///     .on("chat message", |socket: Socket, Data(text): Data<String>| {
+///         socket.broadcast().emit("chat message", &text).ok();
+///     });
+/// ```
+pub struct Namespace {
+    pub(crate) path: Box<str>,
+    pub(crate) routes: Routes<Socket>,
+    pub(crate) connect: Option<Connector>,
+    pub(crate) disconnect: Vec<Erased<Socket>>,
+    pub(crate) state: StateMap,
+}
+
+/// Values by their type.
+pub(crate) type StateMap = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
+
+impl Namespace {
+    /// A namespace without handlers. A path without a leading `/` gets one, as in Node.
+    pub fn new(path: &str) -> Self {
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Self {
+            path: path.into(),
+            routes: Routes::default(),
+            connect: None,
+            disconnect: Vec::new(),
+            state: StateMap::new(),
+        }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Decides who is let in: called for each client that asks, before the client is answered.
+    ///
+    /// The handler may be async, and takes the extractors of an [event handler](Self::on), where
+    /// [`Data<T>`](crate::Data) is the client's `auth`. When it returns, the client is connected;
+    /// when it returns an error, the client gets a `connect_error` with the [`Refusal`]'s message
+    /// and data. While it runs, the client's events wait; what it emits and the rooms it joins are
+    /// the socket's, and reach the client right after its `connect`.
+    ///
+    /// A namespace has one connect handler: the last one registered.
+    ///
+    /// [`Refusal`]: crate::Refusal
+    #[doc(alias = "use")]
+    #[doc(alias = "connection")]
+    pub fn on_connect<M: 'static>(mut self, handler: impl ConnectHandler<M>) -> Self {
+        self.connect = Some(Connector::new(handler));
+        self
+    }
+
+    /// Handles the events named `event`, of all sockets.
+    ///
+    /// Handlers of one socket start in the order in which its events arrived. What a handler
+    /// returns answers the ack; see [`Handler`].
+    pub fn on<M: 'static>(mut self, event: &str, handler: impl Handler<Socket, M>) -> Self {
+        self.routes.on(event, handler);
+        self
+    }
+
+    /// Handles the events that no other handler is for; without one, they are dropped with a
+    /// warning in the log.
+    pub fn on_fallback<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
+        self.routes.fallback(handler);
+        self
+    }
+
+    /// Called for each socket that was connected and is no more.
+    ///
+    /// It takes the extractors of an [event handler](Self::on) and
+    /// [`DisconnectReason`](crate::DisconnectReason). The socket has left its rooms by then.
+    #[doc(alias = "disconnect")]
+    pub fn on_disconnect<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
+        self.disconnect.push(Erased::new(handler));
+        self
+    }
+
+    /// Gives the handlers a value, which they take as [`State<T>`](crate::State). One value of a
+    /// type; the last counts.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.state.insert(TypeId::of::<T>(), Box::new(value));
+        self
+    }
+}
+
+/// A namespace of a running server.
+pub(crate) struct Inner {
+    pub(crate) path: Box<str>,
+    pub(crate) routes: Routes<Socket>,
+    pub(crate) connect: Option<Connector>,
+    pub(crate) disconnect: Vec<Erased<Socket>>,
+    pub(crate) state: StateMap,
+    pub(crate) hub: Hub<Socket>,
+    /// The next ack id: one counter for the namespace, as in Node.
+    pub(crate) next_ack: AtomicU64,
+    pub(crate) server: Arc<Core>,
+}
+
+impl Inner {
+    pub(crate) fn new(namespace: Namespace, server: Arc<Core>) -> Self {
+        let Namespace { path, routes, connect, disconnect, state } = namespace;
+        let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
+        Self { path, routes, connect, disconnect, state, hub, next_ack, server }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.server.config
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace")
+            .field("path", &self.path)
+            .field("events", &self.routes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! The server: namespaces, the engine below them, and the end of it all.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use hyper::body::Incoming;
+use serde::Serialize;
+use sockeye_engineio::CloseReason;
+use sockeye_handler::Running;
+use sockeye_net::http::Body;
+use sockeye_net::wheel::sleep;
+use sockeye_transport::Engine;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::builder::ServerBuilder;
+use crate::bundle::Bundle;
+use crate::config::Config;
+use crate::emit::EmitError;
+use crate::namespace;
+use crate::operators::{Broadcast, Rooms};
+
+/// How often [`Server::close`] looks whether the last session has ended.
+const CLOSE_CHECK: Duration = Duration::from_millis(8);
+
+/// A Socket.IO server. A clone is another handle of the same server.
+///
+/// ```no_run
+/// use sockeye_server::{Data, Namespace, Server, Socket};
+///
+/// # async fn run() -> std::io::Result<()> {
+/// let chat = Namespace::new("/").on("chat message", |socket: Socket, Data(text): Data<String>| {
+///     socket.broadcast().emit("chat message", text).ok();
+/// });
+/// let io = Server::builder().namespace(chat).build();
+/// io.listen("127.0.0.1:3000").await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) core: Arc<Core>,
+    pub(crate) engine: Engine,
+    pub(crate) namespaces: HashMap<Box<str>, Arc<namespace::Inner>>,
+    pub(crate) bundle: Bundle,
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) closing: watch::Sender<bool>,
+}
+
+/// Who answers the requests that are not Socket.IO's.
+pub(crate) type Fallback = Box<
+    dyn Fn(
+            http::Request<Incoming>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// What namespaces and sockets need of their server.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    handlers: TaskTracker,
+    abort: CancellationToken,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config, handlers: TaskTracker::new(), abort: CancellationToken::new() }
+    }
+
+    /// Runs a handler to its end, or to the end of the server's grace.
+    pub(crate) fn spawn(&self, running: Running) {
+        let abort = self.abort.clone();
+        self.handlers.spawn(async move {
+            abort.run_until_cancelled(running).await;
+        });
+    }
+}
+
+impl Inner {
+    pub(crate) fn namespace(&self, path: &str) -> Option<&Arc<namespace::Inner>> {
+        self.namespaces.get(path)
+    }
+
+    /// Stops accepting and ends every session; what is queued still goes out.
+    pub(crate) fn begin_close(&self) {
+        self.closing.send_replace(true);
+        self.engine.close_all(CloseReason::ServerShuttingDown);
+    }
+}
+
+impl Server {
+    /// A builder with the defaults of the official server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Sends an event to every socket of the namespace `/`, or of the [other one](Self::of).
+    ///
+    /// # Errors
+    ///
+    /// As [`Broadcast::emit`].
+    pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
+        match self.of("/") {
+            Some(everyone) => everyone.emit(event, data),
+            None => Ok(()),
+        }
+    }
+
+    /// The sockets of a namespace, if there is such a namespace.
+    pub fn of(&self, path: &str) -> Option<Broadcast> {
+        self.inner.namespace(path).cloned().map(Broadcast::new)
+    }
+
+    /// The sockets in these rooms of the namespace `/`.
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    #[doc(alias = "in")]
+    pub fn to(&self, rooms: impl Rooms) -> Broadcast {
+        self.root().to(rooms)
+    }
+
+    /// The sockets of the namespace `/`, but for those in these rooms.
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    pub fn except(&self, rooms: impl Rooms) -> Broadcast {
+        self.root().except(rooms)
+    }
+
+    fn root(&self) -> Broadcast {
+        self.of("/").expect("`to` and `except` are about the namespace `/`, which was not built")
+    }
+
+    /// How many clients are connected, whatever namespaces they are in.
+    #[doc(alias = "clientsCount")]
+    pub fn clients(&self) -> usize {
+        self.inner.engine.len()
+    }
+
+    /// Closes the server: it accepts no more connections, its clients are disconnected (`server
+    /// shutting down`; they hear `transport close` and will try to reconnect), and handlers that
+    /// are still running after the [grace](ServerBuilder::grace) are aborted.
+    ///
+    /// Ready when all that is done. Dropping the future does not stop the closing, only the wait,
+    /// and with it the abortion of what outlives the grace.
+    pub async fn close(&self) {
+        self.inner.begin_close();
+        let core = &self.inner.core;
+        core.handlers.close();
+        let ended = async {
+            while !self.inner.engine.is_empty() {
+                // A handshake that was under way may open a session behind the first sweep.
+                self.inner.engine.close_all(CloseReason::ServerShuttingDown);
+                sleep(CLOSE_CHECK).await;
+            }
+            core.handlers.wait().await;
+        };
+        tokio::select! {
+            () = ended => {}
+            () = sleep(core.config.grace) => {
+                self.inner.engine.discard_all(CloseReason::ServerShuttingDown);
+                core.abort.cancel();
+                core.handlers.wait().await;
+            }
+        }
+    }
+
+    /// The path under which this server is found, without a trailing slash.
+    pub fn path(&self) -> &str {
+        &self.inner.core.config.path
+    }
+}
+
+/// The address of a client whose address the HTTP server does not tell.
+pub(crate) const UNKNOWN_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("namespaces", &self.inner.namespaces.keys().collect::<Vec<_>>())
+            .field("clients", &self.clients())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,356 @@
+//! The socket: one session's membership of one namespace, and the handle that users hold of it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde::Serialize;
+use sockeye_engineio::{CloseReason, Sid};
+use sockeye_hub::{Packet, Slot};
+use sockeye_outbox::{Class, Outbox, Refused};
+use sockeye_socketio::{DisconnectReason, encode};
+use sockeye_transport::{Entry, Handshake};
+
+use crate::link::{Command, Link};
+use crate::local::Local;
+use crate::namespace::Inner as NamespaceInner;
+
+/// One client in one namespace.
+///
+/// A clone is another handle of the same socket. A handle may outlive the connection: then
+/// [`is_connected`](Self::is_connected) says so, emits fail, and [`closed`](Self::closed) is ready.
+#[derive(Clone)]
+pub struct Socket {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) id: Sid,
+    pub(crate) namespace: Arc<NamespaceInner>,
+    pub(crate) link: Arc<Link>,
+    slot: OnceLock<Slot>,
+    /// What [`State`] is, for those who only look.
+    phase: AtomicU8,
+    state: Mutex<State>,
+    auth: Option<Box<str>>,
+    /// What most sockets never need.
+    local: OnceLock<Box<Local>>,
+}
+
+const CONNECTING: u8 = 0;
+const CONNECTED: u8 = 1;
+const DISCONNECTED: u8 = 2;
+
+/// Where a socket stands.
+///
+/// ```text
+///     Connecting ──the connect handler agrees──▶ Connected ──▶ Disconnected
+///          └────────it refuses, or the client leaves───────────────▲
+/// ```
+enum State {
+    /// The connect handler has not answered. What is emitted meanwhile is held back, so that the
+    /// client sees its `connect` first.
+    Connecting {
+        held: Vec<Arc<Packet>>,
+        held_bytes: usize,
+    },
+    Connected,
+    Disconnected(DisconnectReason),
+}
+
+/// Why a packet was not queued for a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undelivered {
+    /// Too much waits for this client already.
+    Full,
+    /// The socket is not connected.
+    Disconnected,
+}
+
+impl Socket {
+    pub(crate) fn new(
+        id: Sid,
+        namespace: Arc<NamespaceInner>,
+        link: Arc<Link>,
+        auth: Option<Box<str>>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                id,
+                namespace,
+                link,
+                slot: OnceLock::new(),
+                phase: AtomicU8::new(CONNECTING),
+                state: Mutex::new(State::Connecting { held: Vec::new(), held_bytes: 0 }),
+                auth,
+                local: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The socket's public id: 20 characters of `A-Za-z0-9_-`, random, another one in each
+    /// namespace and after each connection. It is also a room that only this socket is in.
+    ///
+    /// It may be shown to others. The session's own id, which may not, is never shown.
+    pub fn id(&self) -> &str {
+        self.inner.id.as_str()
+    }
+
+    /// The path of the namespace, such as `/`.
+    #[doc(alias = "nsp")]
+    pub fn namespace(&self) -> &str {
+        &self.inner.namespace.path
+    }
+
+    /// The HTTP request that opened the client's session.
+    pub fn handshake(&self) -> &Handshake {
+        self.inner.link.session.handshake()
+    }
+
+    /// The JSON object that the client sent as `auth`, if any. A connect handler gets it as
+    /// [`Data<T>`](crate::Data), too.
+    pub fn auth(&self) -> Option<&str> {
+        self.inner.auth.as_deref()
+    }
+
+    /// Whether events go both ways: the connect handler has agreed, and nobody has disconnected.
+    #[doc(alias = "connected")]
+    pub fn is_connected(&self) -> bool {
+        self.inner.phase.load(Ordering::Acquire) == CONNECTED
+    }
+
+    /// Why the socket is not connected any more.
+    pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
+        match &*self.state() {
+            State::Disconnected(reason) => Some(*reason),
+            State::Connecting { .. } | State::Connected => None,
+        }
+    }
+
+    /// Ready with the reason once the socket is disconnected.
+    ///
+    /// Handlers run on after a disconnect; this tells them. It may be dropped and awaited again.
+    pub async fn closed(&self) -> DisconnectReason {
+        let local = self.local();
+        loop {
+            let notified = local.closed.notified();
+            if let Some(reason) = self.disconnect_reason() {
+                return reason;
+            }
+            notified.await;
+        }
+    }
+
+    /// Adds the socket to a room. `false` if it was in it, or is disconnected.
+    pub fn join(&self, room: &str) -> bool {
+        let Some(slot) = self.slot() else { return false };
+        self.inner.namespace.hub.join(slot, room).unwrap_or(false)
+    }
+
+    /// Takes the socket out of a room. `false` if it was not in it.
+    pub fn leave(&self, room: &str) -> bool {
+        self.slot().is_some_and(|slot| self.inner.namespace.hub.leave(slot, room))
+    }
+
+    /// The rooms that the socket has joined, without the one that bears its id. Empty once it is
+    /// disconnected.
+    pub fn rooms(&self) -> Vec<Box<str>> {
+        self.slot().map(|slot| self.inner.namespace.hub.rooms(slot)).unwrap_or_default()
+    }
+
+    /// Bytes that wait to be written to the client, by all of its namespaces.
+    pub fn buffered_bytes(&self) -> usize {
+        self.outbox().buffered_bytes()
+    }
+
+    /// Takes the socket out of its namespace. The client is told, hears `io server disconnect`, and
+    /// does not reconnect by itself. What was emitted before still arrives.
+    pub fn disconnect(&self) {
+        if self.inner.link.is_closed() {
+            return;
+        }
+        // A client is told of its end only in a namespace that it has joined.
+        self.open();
+        let Ok(farewell) = Packet::message(|buffer| {
+            encode::disconnect(buffer, self.namespace());
+            Ok::<_, Infallible>(Vec::new())
+        });
+        let was_connected = self.is_connected();
+        if self.end(DisconnectReason::ServerNamespaceDisconnect) {
+            if was_connected {
+                let _ = self.outbox().push(Entry::Packet(farewell), Class::Reserved);
+            }
+            self.inner.link.push(Command::Ended(self.clone()));
+        }
+    }
+
+    /// Takes all of the client's sockets out of their namespaces, then closes its connection.
+    pub fn disconnect_client(&self) {
+        self.disconnect();
+        self.inner.link.push(Command::EndAll);
+    }
+
+    /// Puts the socket into its namespace's hub.
+    pub(crate) fn enter(&self) -> bool {
+        let Ok(id) = self.inner.id.as_str().parse() else { return false };
+        match self.inner.namespace.hub.insert(id, self.clone()) {
+            Ok(slot) => self.inner.slot.set(slot).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// The connect handler agreed: the client gets its CONNECT, then what was held back.
+    pub(crate) fn open(&self) -> bool {
+        let mut state = self.state();
+        let State::Connecting { held, .. } = &mut *state else { return false };
+        let held = std::mem::take(held);
+        let Ok(reply) = Packet::message(|buffer| {
+            encode::connect(buffer, self.namespace(), self.id());
+            Ok::<_, Infallible>(Vec::new())
+        });
+        let _ = self.outbox().push(Entry::Packet(reply), Class::Reserved);
+        for packet in held {
+            // Held back within the outbox's own limit; where it is full all the same, the client
+            // did not read, and the next emit disconnects it.
+            let _ = self.outbox().push(Entry::Packet(packet), Class::Reserved);
+        }
+        *state = State::Connected;
+        self.inner.phase.store(CONNECTED, Ordering::Release);
+        true
+    }
+
+    /// Leaves the namespace, its rooms and whoever awaits an ack. `false` if it had left before.
+    pub(crate) fn end(&self, reason: DisconnectReason) -> bool {
+        let held = {
+            let mut state = self.state();
+            if matches!(*state, State::Disconnected(_)) {
+                return false;
+            }
+            self.inner.phase.store(DISCONNECTED, Ordering::Release);
+            std::mem::replace(&mut *state, State::Disconnected(reason))
+        };
+        drop(held);
+        if let Some(slot) = self.slot() {
+            let removed = self.inner.namespace.hub.remove(slot);
+            drop(removed);
+        }
+        if let Some(local) = self.inner.local.get() {
+            local.disconnected();
+        }
+        true
+    }
+
+    /// Queues a packet for the client.
+    pub(crate) fn deliver(&self, packet: &Arc<Packet>, class: Class) -> Result<(), Undelivered> {
+        if self.inner.phase.load(Ordering::Acquire) != CONNECTED {
+            let mut state = self.state();
+            match &mut *state {
+                State::Connected => {}
+                State::Disconnected(_) => return Err(Undelivered::Disconnected),
+                State::Connecting { held, held_bytes } => {
+                    let limit = self.inner.namespace.config().max_buffered_bytes;
+                    if *held_bytes > 0 && *held_bytes + packet.bytes() > limit {
+                        return Err(Undelivered::Full);
+                    }
+                    *held_bytes += packet.bytes();
+                    held.push(packet.clone());
+                    return Ok(());
+                }
+            }
+        }
+        self.outbox().push(Entry::Packet(packet.clone()), class).map_err(|refused| match refused {
+            Refused::Full(_) => Undelivered::Full,
+            Refused::Sealed(_) => Undelivered::Disconnected,
+        })
+    }
+
+    /// Queues a packet; a client for which too much waits is disconnected, so that it learns that
+    /// it missed something instead of missing it silently.
+    pub(crate) fn deliver_or_disconnect(
+        &self,
+        packet: &Arc<Packet>,
+        class: Class,
+    ) -> Result<(), Undelivered> {
+        let outcome = self.deliver(packet, class);
+        if outcome == Err(Undelivered::Full) && class != Class::Volatile {
+            tracing::warn!(
+                socket = self.id(),
+                "slow consumer: more than {} bytes wait for it; it is disconnected",
+                self.inner.namespace.config().max_buffered_bytes
+            );
+            self.inner.link.session.discard(CloseReason::TransportError);
+        }
+        outcome
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox<Entry> {
+        self.inner.link.session.outbox()
+    }
+
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        self.inner.slot.get().copied()
+    }
+
+    pub(crate) fn local(&self) -> &Local {
+        self.inner.local.get_or_init(Box::default)
+    }
+
+    pub(crate) fn local_if_used(&self) -> Option<&Local> {
+        self.inner.local.get().map(|local| &**local)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl sockeye_handler::Context for Socket {
+    fn acknowledge<T: Serialize + ?Sized>(&self, ack: u64, reply: &T) {
+        let path = self.namespace();
+        match Packet::message(|buffer| encode::ack(buffer, path, ack, reply)) {
+            Ok(packet) => {
+                let _ = self.deliver_or_disconnect(&packet, Class::Reserved);
+            }
+            Err(error) => tracing::error!(%error, "the answer to an event cannot be encoded"),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        Socket::is_connected(self)
+    }
+
+    fn spawn(&self, running: sockeye_handler::Running) {
+        self.inner.namespace.server.spawn(running);
+    }
+
+    fn places(&self) -> &sockeye_handler::Places {
+        &self.inner.link.places
+    }
+
+    fn wake(&self) {
+        self.outbox().notify();
+    }
+
+    fn own_handlers(&self, event: &str) -> Vec<Arc<sockeye_handler::Erased<Self>>> {
+        self.local_if_used().map(|local| local.handlers(event)).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl Eq for Socket {}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.id())
+            .field("namespace", &self.namespace())
+            .field("connected", &self.is_connected())
+            .finish()
+    }
+}

@@ -1,0 +1,120 @@
+//! What is kept of the request that opened a session.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use sockeye_engineio as engineio;
+
+/// The request that opened the session: address, time, URL and headers.
+///
+/// All headers are kept, as in Node; they lie in one block of exactly their size, because they are
+/// most of what an idle client costs.
+#[derive(Clone)]
+pub struct Handshake {
+    address: SocketAddr,
+    issued: SystemTime,
+    /// The URL up to `url_len`; then, for each header, the lengths of name and value (two bytes
+    /// each, little-endian) and their bytes.
+    block: Box<[u8]>,
+    url_len: u16,
+}
+
+impl Handshake {
+    /// Keeps a request's URL and headers. hyper bounds a head to far below 64 KiB a line; should a
+    /// longer one come from elsewhere, it is left out.
+    pub(crate) fn new(address: SocketAddr, url: &str, headers: &HeaderMap) -> Self {
+        let url = if url.len() <= usize::from(u16::MAX) { url } else { "" };
+        let headers: Vec<(&HeaderName, &HeaderValue)> =
+            headers.iter().filter(|(_, value)| value.len() <= usize::from(u16::MAX)).collect();
+        let size: usize =
+            headers.iter().map(|(name, value)| 4 + name.as_str().len() + value.len()).sum();
+        let mut block = Vec::with_capacity(url.len() + size);
+        block.extend_from_slice(url.as_bytes());
+        for (name, value) in headers {
+            block.extend_from_slice(&(name.as_str().len() as u16).to_le_bytes());
+            block.extend_from_slice(&(value.len() as u16).to_le_bytes());
+            block.extend_from_slice(name.as_str().as_bytes());
+            block.extend_from_slice(value.as_bytes());
+        }
+        let url_len = url.len() as u16;
+        Self { address, issued: SystemTime::now(), block: block.into(), url_len }
+    }
+
+    /// The client's address, as the socket saw it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// When the session was opened.
+    pub fn issued(&self) -> SystemTime {
+        self.issued
+    }
+
+    /// The request's path and query, as they stood in its first line.
+    pub fn url(&self) -> &str {
+        std::str::from_utf8(&self.block[..usize::from(self.url_len)]).unwrap_or_default()
+    }
+
+    /// All headers: names in lower case, values as they were sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut rest = &self.block[usize::from(self.url_len)..];
+        std::iter::from_fn(move || {
+            let (lengths, block) = rest.split_first_chunk::<4>()?;
+            let name_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+            let value_len = usize::from(u16::from_le_bytes([lengths[2], lengths[3]]));
+            let (name, block) = block.split_at_checked(name_len)?;
+            let (value, block) = block.split_at_checked(value_len)?;
+            rest = block;
+            Some((std::str::from_utf8(name).ok()?, value))
+        })
+    }
+
+    /// The first header of that name, if its value is text. Names are compared without case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// A parameter of the URL's query, decoded; the last one where there are several, as in Node.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.url().split_once('?')?;
+        let found = engineio::pairs(query).filter(|(found, _)| found == name).last();
+        found.map(|(_, value)| value.into_owned())
+    }
+}
+
+impl fmt::Debug for Handshake {
+    /// Without headers: cookies and tokens are no matter for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("address", &self.address)
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_all_of_the_head_in_one_block() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("example.org"));
+        headers.append("cookie", HeaderValue::from_static("a=1"));
+        headers.append("cookie", HeaderValue::from_static("b=2"));
+        let address = SocketAddr::from(([127, 0, 0, 1], 4000));
+        let url = "/socket.io/?EIO=4&t=a%20b&t=c%26d";
+        let handshake = Handshake::new(address, url, &headers);
+        assert_eq!(handshake.url(), url);
+        assert_eq!(handshake.header("Host"), Some("example.org"));
+        assert_eq!(handshake.headers().count(), 3);
+        assert_eq!(handshake.header("cookie"), Some("a=1"));
+        assert_eq!(handshake.query("t").as_deref(), Some("c&d"));
+        assert_eq!(handshake.query("sid"), None);
+        assert_eq!(handshake.address(), address);
+    }
+}

@@ -1,0 +1,169 @@
+//! One Engine.IO session: what stands between the [driver](sockeye_net::Driver) of a connection
+//! and the [`Handler`] of its messages.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::task::Context;
+
+use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open};
+use sockeye_hub::Packet;
+use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, clock};
+use sockeye_outbox::{Class, Outbox};
+use sockeye_websocket as websocket;
+
+use crate::engine::Sessions;
+use crate::entry::Entry;
+use crate::handler::{Flow, Handler};
+use crate::shared::Shared;
+
+/// The state of one session, owned by its task.
+pub struct Session<H> {
+    engine: engineio::Session,
+    sessions: Arc<Sessions>,
+    shared: Arc<Shared>,
+    stalled: bool,
+    handler: H,
+}
+
+impl<H: Handler> Session<H> {
+    pub(crate) fn new(sessions: Arc<Sessions>, shared: Arc<Shared>, handler: H) -> Self {
+        let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
+        Self { engine, sessions, shared, stalled: false, handler }
+    }
+
+    /// The session's close reason becomes the connection's end. Node's server gives no status
+    /// code.
+    fn follow(&mut self, flow: Flow) -> ControlFlow<Close> {
+        flow.map_break(|reason| {
+            self.shared.close(reason);
+            Close::default()
+        })
+    }
+
+    /// While the server itself does not read, a missing pong is not the client's fault.
+    fn note_intake(&mut self, now: u64) {
+        let stalled = self.handler.intake() == Intake::Stalled;
+        if stalled != self.stalled {
+            self.stalled = stalled;
+            if stalled {
+                self.engine.pause(now, self.sessions.config.max_stall);
+            } else {
+                self.engine.resume(now);
+            }
+        }
+    }
+
+    fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
+        match self.engine.receive_text(now, &self.sessions.config.engine, text) {
+            Ok(Some(Event::Message(data))) => self.handler.receive_text(now, data, cx),
+            Ok(Some(Event::Binary(data))) => self.handler.receive_binary(now, data.into(), cx),
+            // The JavaScript server ignores this packet over a websocket; ending at once is what
+            // the client asks for.
+            Ok(Some(Event::Close)) => ControlFlow::Break(CloseReason::TransportClose),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => {
+                tracing::debug!(target: "engine", %error, "bad packet");
+                ControlFlow::Break(error.reason())
+            }
+        }
+    }
+
+    fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
+        self.engine.receive_binary(now, &self.sessions.config.engine);
+        self.handler.receive_binary(now, bytes, cx)
+    }
+}
+
+impl<H: Handler> Protocol for Session<H> {
+    type Entry = Entry;
+
+    fn outbox(&self) -> &Outbox<Entry> {
+        self.shared.outbox()
+    }
+
+    fn limits(&self) -> &websocket::Limits {
+        &self.sessions.config.websocket
+    }
+
+    fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
+        let config = &self.sessions.config.engine;
+        self.engine = engineio::Session::open(now, config);
+        let open = Open::new(self.shared.sid(), &[], config);
+        let packet = Packet::control(|buffer| open.encode(buffer));
+        // An outbox that is sealed already ends the session in `work`.
+        let _ = self.shared.outbox().push(Entry::Packet(packet), Class::Reserved);
+        self.sessions.insert(&self.shared);
+        let flow = self.handler.opened(now, cx);
+        self.follow(flow)
+    }
+
+    fn receive(
+        &mut self,
+        now: u64,
+        message: Message<'_>,
+        _reply: &mut Cork,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Close> {
+        let flow = match message {
+            Message::Text(text) => self.receive_text(now, &text, cx),
+            Message::Binary(bytes) => self.receive_binary(now, bytes, cx),
+        };
+        self.note_intake(now);
+        self.follow(flow)
+    }
+
+    fn work(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
+        if self.shared.close_reason().is_some() {
+            return ControlFlow::Break(Close::default());
+        }
+        let flow = self.handler.work(now, cx);
+        self.note_intake(now);
+        self.follow(flow)
+    }
+
+    fn encode(&mut self, entry: Entry, cork: &mut Cork) {
+        entry.encode_frames(cork);
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        let engine = self.engine.poll_timeout();
+        Some(self.handler.poll_timeout().map_or(engine, |handler| handler.min(engine)))
+    }
+
+    fn handle_timeout(&mut self, now: u64) -> ControlFlow<Close> {
+        match self.engine.handle_timeout(now, &self.sessions.config.engine) {
+            Some(Action::SendPing) => {
+                // Refused only where the outbox is far over its limit or sealed: then the
+                // missing pong, or the seal, ends the session.
+                let _ = self.shared.outbox().push(Entry::Ping, Class::Reserved);
+            }
+            Some(Action::Close(reason)) => return self.follow(ControlFlow::Break(reason)),
+            None => {}
+        }
+        if self.handler.poll_timeout().is_some_and(|due| due <= now) {
+            let flow = self.handler.handle_timeout(now);
+            return self.follow(flow);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn intake(&self) -> Intake {
+        self.handler.intake()
+    }
+
+    fn closed(&mut self, now: u64, cause: Option<Cause>) {
+        let reason = match &cause {
+            // Ours: `close_reason` has it.
+            None => CloseReason::ForcedClose,
+            Some(Cause::PeerClosed(_) | Cause::Lost(_)) => CloseReason::TransportClose,
+            Some(Cause::Refused(error)) => {
+                tracing::debug!(target: "engine", %error, "the client broke the WebSocket protocol");
+                CloseReason::TransportError
+            }
+        };
+        let reason = self.shared.set_closed(reason);
+        self.sessions.remove(&self.shared);
+        self.handler.closed(now, reason);
+    }
+}

@@ -1,0 +1,80 @@
+//! What other tasks hold of a session.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sockeye_engineio::{CloseReason, Sid};
+use sockeye_outbox::Outbox;
+
+use crate::entry::Entry;
+use crate::handshake::Handshake;
+
+/// The part of a session that everyone may touch: its outbox, its handshake, and the wish that it
+/// end.
+pub struct Shared {
+    sid: Sid,
+    outbox: Outbox<Entry>,
+    handshake: Handshake,
+    closing: OnceLock<CloseReason>,
+    open: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(sid: Sid, max_buffered_bytes: usize, handshake: Handshake) -> Self {
+        Self {
+            sid,
+            outbox: Outbox::new(max_buffered_bytes),
+            handshake,
+            closing: OnceLock::new(),
+            open: AtomicBool::new(true),
+        }
+    }
+
+    /// The session's id. It is a secret: whoever knows it can speak as the client.
+    pub fn sid(&self) -> Sid {
+        self.sid
+    }
+
+    /// What waits to be written to the client.
+    pub fn outbox(&self) -> &Outbox<Entry> {
+        &self.outbox
+    }
+
+    /// The request that opened the session.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    /// Ends the session once what is queued has been written. The first reason counts.
+    pub fn close(&self, reason: CloseReason) {
+        let _ = self.closing.set(reason);
+        self.outbox.seal();
+    }
+
+    /// Ends the session at once; what is queued is dropped.
+    pub fn discard(&self, reason: CloseReason) {
+        let _ = self.closing.set(reason);
+        self.outbox.close();
+    }
+
+    /// Whether the session is open: the client can be written to.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire) && self.closing.get().is_none()
+    }
+
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.closing.get().copied()
+    }
+
+    pub(crate) fn set_closed(&self, reason: CloseReason) -> CloseReason {
+        self.open.store(false, Ordering::Release);
+        *self.closing.get_or_init(|| reason)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("sid", &self.sid).field("outbox", &self.outbox).finish()
+    }
+}

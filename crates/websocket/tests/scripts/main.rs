@@ -1,0 +1,12 @@
+//! The WebSocket core against scripts: what a peer sends, and what has to come of it.
+//!
+//! Nearly every script goes through [`check::check`], which also cuts it at every byte.
+
+mod check;
+mod closing;
+mod handshake;
+mod limits;
+mod messages;
+mod properties;
+mod text;
+mod violations;

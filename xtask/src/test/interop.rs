@@ -1,0 +1,145 @@
+//! The tests in `interop/`: the official npm clients and a browser against our programs.
+//!
+//! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
+//! `SOCKEYE_BIN` and `SOCKEYE_INTEROP_SERVER` are the programs under test, `CHROMIUM` is the browser.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::counted;
+use crate::process::{self, cargo};
+use crate::tally::{Reporter, Tally};
+use crate::tools::Tools;
+
+/// A copy of the lock file that `node_modules` was installed by. `npm ci` begins by deleting the
+/// directory, so an interrupted one leaves no copy behind.
+const INSTALLED_BY: &str = "node_modules/.installed-by.json";
+
+/// A line of cargo's `--message-format=json`, as far as it says where a program is.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Installs the clients, builds the servers, runs the tests.
+///
+/// # Errors
+///
+/// One of the first two fails, or there is no test.
+pub(crate) fn run(tools: &Tools) -> Result<Tally, String> {
+    let directory = process::root().join("interop");
+    let tests = test_files(&directory)?;
+    if tests.is_empty() {
+        return Err("interop: there is no *.test.mjs".into());
+    }
+    install_clients(&directory, &tools.npm)?;
+    let built = build()?;
+    let program = |name: &str| {
+        executable(&built, name).ok_or_else(|| format!("cargo built no program named {name}"))
+    };
+    let mut node = Command::new(&tools.node);
+    node.current_dir(&directory)
+        .args(["--test", "--test-reporter=spec"])
+        .args(tests)
+        .env("SOCKEYE_BIN", program("sockeye")?)
+        .env("SOCKEYE_INTEROP_SERVER", program("sockeye-interop-server")?)
+        .env("CHROMIUM", &tools.chromium)
+        // Colours would hide the lines that are counted.
+        .env_remove("FORCE_COLOR");
+    counted(&mut node, Reporter::Node)
+}
+
+fn install_clients(directory: &Path, npm: &Path) -> Result<(), String> {
+    let lock = directory.join("package-lock.json");
+    let lock = fs::read(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    let installed_by = directory.join(INSTALLED_BY);
+    if fs::read(&installed_by).is_ok_and(|installed_by| installed_by == lock) {
+        println!("interop/node_modules is up to date with its lock file");
+        return Ok(());
+    }
+    process::run(Command::new(npm).current_dir(directory).args(["ci", "--no-audit", "--no-fund"]))?;
+    // Missing where the lock file asks for nothing.
+    let made = fs::create_dir_all(directory.join("node_modules"));
+    made.and_then(|()| fs::write(&installed_by, lock))
+        .map_err(|error| format!("{}: {error}", installed_by.display()))
+}
+
+/// Builds the programs under test and returns what cargo tells about them.
+fn build() -> Result<String, String> {
+    let packages = ["--package", "sockeye-cli", "--package", "sockeye-interop"];
+    let mut command = cargo(["build", "--locked", "--message-format=json-render-diagnostics"]);
+    let messages = process::capture(command.args(packages))?;
+    Ok(String::from_utf8_lossy(&messages).into_owned())
+}
+
+/// Where cargo has put the program. Its own word: the path depends on the user's configuration.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == name))
+        .find_map(|message| message.executable)
+        .map(PathBuf::from)
+}
+
+/// Every `*.test.mjs`, relative to `directory`, in an order that does not depend on the disk.
+fn test_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_path_buf()];
+    while let Some(at) = directories.pop() {
+        let unreadable = |error| format!("{}: {error}", at.display());
+        for entry in fs::read_dir(&at).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().map_err(unreadable)?.is_dir() {
+                if name != "node_modules" && name != "target" {
+                    directories.push(path);
+                }
+            } else if name.to_string_lossy().ends_with(".test.mjs") {
+                found.push(path.strip_prefix(directory).map_or(path.clone(), Path::to_path_buf));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executable_is_read_from_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"sockeye"},"executable":null}"#,
+            "\nnot json\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"sockeye"},"executable":"/t/sockeye"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable(messages, "sockeye"), Some(PathBuf::from("/t/sockeye")));
+        assert_eq!(executable(messages, "other"), None);
+    }
+
+    #[test]
+    fn test_files_are_found_in_order_and_not_among_the_clients() {
+        let root = std::env::temp_dir().join(format!("xtask-interop-{}", std::process::id()));
+        for file in ["b/z.test.mjs", "a.test.mjs", "a.mjs", "node_modules/ws/ws.test.mjs"] {
+            let file = root.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let found = test_files(&root);
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(found.unwrap(), [PathBuf::from("a.test.mjs"), PathBuf::from("b/z.test.mjs")]);
+    }
+}

@@ -1,0 +1,254 @@
+//! The programs that the tests with the official clients need besides Rust: Node, npm, Chromium.
+//!
+//! [`ready`] names every missing one with the line that installs it, installs what it can where it
+//! may (root on a system with apt), and fails with one line per program that is missing still.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::process;
+
+/// The oldest Node with the test runner that the tests are written for.
+const MIN_NODE: u32 = 20;
+
+/// Names and places of Chromium and its kin, in the order of preference.
+const CHROMIUM: &[&str] = &[
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    /// `node`, recent enough.
+    pub(crate) node: PathBuf,
+    /// `npm`.
+    pub(crate) npm: PathBuf,
+    /// Chromium, or a browser made of it.
+    pub(crate) chromium: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tool {
+    Node,
+    Npm,
+    Chromium,
+}
+
+/// Finds the programs, after installing those that it may.
+///
+/// # Errors
+///
+/// A program is missing and cannot be installed; each has had its line on standard error.
+pub(crate) fn ready() -> Result<Tools, String> {
+    let missing = match find_all() {
+        Ok(tools) => return Ok(tools),
+        Err(missing) => missing,
+    };
+    for (tool, why) in &missing {
+        println!("missing: {}: {why}; to install: {}", tool.name(), tool.install_line());
+    }
+    if is_root() && on_path("apt-get").is_some() {
+        let wanted: Vec<Tool> = missing.into_iter().map(|(tool, _)| tool).collect();
+        install(&wanted);
+    }
+    find_all().map_err(|missing| {
+        for (tool, why) in &missing {
+            eprintln!("error: {}: {why}; to install: {}", tool.name(), tool.install_line());
+        }
+        let names: Vec<&str> = missing.iter().map(|(tool, _)| tool.name()).collect();
+        format!("the tests with the official clients cannot run without {}", names.join(", "))
+    })
+}
+
+fn find_all() -> Result<Tools, Vec<(Tool, String)>> {
+    match (Tool::Node.find(), Tool::Npm.find(), Tool::Chromium.find()) {
+        (Ok(node), Ok(npm), Ok(chromium)) => Ok(Tools { node, npm, chromium }),
+        (node, npm, chromium) => Err([
+            (Tool::Node, node.err()),
+            (Tool::Npm, npm.err()),
+            (Tool::Chromium, chromium.err()),
+        ]
+        .into_iter()
+        .filter_map(|(tool, why)| Some((tool, why?)))
+        .collect()),
+    }
+}
+
+impl Tool {
+    fn name(self) -> &'static str {
+        match self {
+            Tool::Node => "Node",
+            Tool::Npm => "npm",
+            Tool::Chromium => "Chromium",
+        }
+    }
+
+    /// Where it is, or why it is not good enough.
+    fn find(self) -> Result<PathBuf, String> {
+        match self {
+            Tool::Node => {
+                let node = on_path("node").ok_or("not found")?;
+                let version = version(&node).ok_or("`node --version` fails")?;
+                good_enough(&version).map(|()| node)
+            }
+            Tool::Npm => {
+                let npm = on_path("npm").ok_or("not found")?;
+                version(&npm).map(|_| npm).ok_or_else(|| "`npm --version` fails".into())
+            }
+            Tool::Chromium => {
+                if let Some(path) = env::var_os("CHROMIUM").filter(|path| !path.is_empty()) {
+                    let path = PathBuf::from(path);
+                    return version(&path).map(|_| path.clone()).ok_or_else(|| {
+                        format!("CHROMIUM is {}, which does not start", path.display())
+                    });
+                }
+                // Some systems ship a stub by this name that only tells how to install it: a
+                // browser is found when it starts.
+                CHROMIUM
+                    .iter()
+                    .filter_map(|name| on_path(name))
+                    .find(|path| version(path).is_some())
+                    .ok_or_else(|| "not found".into())
+            }
+        }
+    }
+
+    fn install_line(self) -> String {
+        let node = format!(
+            "Node {MIN_NODE} or newer with npm from https://nodejs.org/en/download (Debian 13 or newer: apt-get install -y --no-install-recommends nodejs npm)"
+        );
+        let chromium = |command: &str| format!("{command}, or set CHROMIUM to a browser's path");
+        match self {
+            Tool::Node | Tool::Npm => node,
+            Tool::Chromium if on_path("apt-get").is_some() => {
+                chromium("apt-get install -y --no-install-recommends chromium")
+            }
+            Tool::Chromium if on_path("dnf").is_some() => chromium("dnf install chromium"),
+            Tool::Chromium if on_path("pacman").is_some() => chromium("pacman -S chromium"),
+            Tool::Chromium if on_path("brew").is_some() => {
+                chromium("brew install --cask google-chrome")
+            }
+            Tool::Chromium => {
+                chromium("https://www.chromium.org/getting-involved/download-chromium")
+            }
+        }
+    }
+}
+
+/// Installs with apt what it has in a version that is good enough. What goes wrong is printed; what
+/// is missing afterwards is for the caller to find out.
+fn install(wanted: &[Tool]) {
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        if let Err(error) = process::run(&mut command) {
+            println!("{error}");
+        }
+    };
+    let package = |name: &str| apt(&["install", "-y", "--no-install-recommends", name]);
+    apt(&["update"]);
+    if wanted.contains(&Tool::Node) || wanted.contains(&Tool::Npm) {
+        let policy = process::capture(Command::new("apt-cache").args(["policy", "nodejs"]));
+        let policy = String::from_utf8_lossy(&policy.unwrap_or_default()).into_owned();
+        match candidate(&policy).map(|version| (version, good_enough(version))) {
+            Some((_, Ok(()))) => {
+                if wanted.contains(&Tool::Node) {
+                    package("nodejs");
+                }
+                // Looked for again: Node's own packages bring npm along, Debian's do not.
+                if Tool::Npm.find().is_err() {
+                    package("npm");
+                }
+            }
+            Some((version, Err(_))) => println!("apt has nodejs {version}, which is too old"),
+            None => println!("apt has no nodejs"),
+        }
+    }
+    if wanted.contains(&Tool::Chromium) {
+        package("chromium");
+    }
+}
+
+/// The first program of this name on the search path; a name with a directory is looked for there.
+fn on_path(name: &str) -> Option<PathBuf> {
+    if Path::new(name).is_absolute() {
+        return Some(PathBuf::from(name)).filter(|path| path.is_file());
+    }
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// What the program answers to `--version`, if it starts.
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let version = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| version.trim().to_owned())
+}
+
+/// Whether a version of Node, with or without the leading `v`, will do; if not, why.
+fn good_enough(version: &str) -> Result<(), String> {
+    let major: Option<u32> =
+        version.trim_start_matches('v').split('.').next().and_then(|m| m.parse().ok());
+    match major {
+        Some(major) if major >= MIN_NODE => Ok(()),
+        _ => Err(format!("{version} found, {MIN_NODE} or newer needed")),
+    }
+}
+
+/// The version that apt would install, as `apt-cache policy` tells it, without Debian's epoch.
+fn candidate(policy: &str) -> Option<&str> {
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    let version = version.split_once(':').map_or(version, |(_epoch, version)| version);
+    (version != "(none)").then_some(version)
+}
+
+fn is_root() -> bool {
+    process::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_is_judged_by_its_major_version() {
+        assert_eq!(good_enough("v20.0.0"), Ok(()));
+        assert_eq!(good_enough("24.1.0+dfsg-1"), Ok(()));
+        assert_eq!(good_enough("v18.20.4"), Err("v18.20.4 found, 20 or newer needed".into()));
+        assert!(good_enough("command not found").is_err());
+    }
+
+    #[test]
+    fn candidate_is_read_from_apts_policy() {
+        let policy =
+            "nodejs:\n  Installed: (none)\n  Candidate: 18.20.4+dfsg-1~deb12u1\n  Version table:\n";
+        assert_eq!(candidate(policy), Some("18.20.4+dfsg-1~deb12u1"));
+        assert_eq!(candidate("nodejs:\n  Candidate: 1:20.19.2-1\n"), Some("20.19.2-1"));
+        assert_eq!(candidate("nodejs:\n  Candidate: (none)\n"), None);
+        assert_eq!(candidate(""), None);
+    }
+
+    #[test]
+    fn a_program_is_found_by_name_and_by_path() {
+        let shell = on_path("sh").unwrap();
+        assert_eq!(on_path(shell.to_str().unwrap()), Some(shell));
+        assert_eq!(on_path("sockeye-has-no-such-program"), None);
+    }
+
+    #[test]
+    fn every_tool_has_an_install_line() {
+        for tool in [Tool::Node, Tool::Npm, Tool::Chromium] {
+            assert!(!tool.install_line().is_empty() && !tool.install_line().contains('\n'));
+        }
+    }
+}
