@@ -1,0 +1,4 @@
+//! What several crates' tests need.
+
+pub mod alloc;
+pub mod peer;

@@ -1,0 +1,1 @@
+//! A peer that says exactly what it is told.
