@@ -35,7 +35,7 @@ impl Responder {
 ///
 /// A handler that takes it does not answer by returning. Dropping it answers nothing; the sender
 /// then waits until its own timeout.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ack<C> {
     context: C,
     responder: Option<Responder>,

@@ -242,11 +242,13 @@ var io = (() => {
       this.id = null;
       clearTimeout(this._pingTimer);
       this._unlistenToWindow?.();
-      if (this._ws) {
-        this._ws.onmessage = this._ws.onerror = this._ws.onclose = null;
-        this._ws.close(); // what was sent before is still delivered
-      }
+      if (this._ws) this._closeSilently(); // what was sent before is still delivered
       this._fire("close", reason, details);
+    }
+
+    _closeSilently() {
+      this._ws.onmessage = this._ws.onerror = this._ws.onclose = () => {};
+      this._ws.close();
     }
 
     _listenToWindow(opts) {
@@ -255,10 +257,7 @@ var io = (() => {
       const offline = () => this._close("transport close", { description: "network connection lost" });
       // Firefox closes sockets before the page is told to unload, Chromium after: with this option the
       // page hears of no disconnection in either.
-      const beforeunload = () => {
-        this._ws.onmessage = this._ws.onerror = this._ws.onclose = null;
-        this._ws.close();
-      };
+      const beforeunload = () => this._closeSilently();
       if (this.hostname !== "localhost") addEventListener("offline", offline);
       if (opts.closeOnBeforeunload) addEventListener("beforeunload", beforeunload);
       this._unlistenToWindow = () => {
@@ -358,7 +357,7 @@ var io = (() => {
   function finishPacket(packet, json, reviver) {
     if (json !== "") packet.data = JSON.parse(json, reviver);
     const { type, data } = packet;
-    const valid = data === undefined ||
+    const valid = (data === undefined && type !== EVENT) ||
       (type === CONNECT && isObject(data)) ||
       (type === EVENT && Array.isArray(data) && isEventName(data[0])) ||
       (type === ACK && Array.isArray(data)) ||
@@ -552,9 +551,9 @@ var io = (() => {
       const delay = this.#nextDelay();
       this._reconnecting = true;
       this._timer = setTimeout(() => {
-        if (this._skipReconnect) return;
         this._fire("reconnect_attempt", this._attempts);
-        if (this._skipReconnect) return; // a listener called disconnect()
+        // A listener may have called disconnect() or open().
+        if (this._skipReconnect || this._readyState !== "closed") return;
         this.#open((err) => {
           this._reconnecting = false;
           if (err) {
@@ -711,7 +710,7 @@ var io = (() => {
     _onPacket({ type, id, data }) {
       switch (type) {
         case CONNECT: return this.#onConnect(data);
-        case EVENT: return this.#onEvent(id, data ?? []);
+        case EVENT: return this.#onEvent(id, data);
         case ACK: return this.#onAck(id, data ?? []);
         case DISCONNECT:
           this.#leave();

@@ -158,6 +158,12 @@ impl Broadcast {
 }
 
 impl Socket {
+    /// Everyone in the namespace, this socket included: what `io` is to a handler in Node.
+    #[doc(alias = "nsp")]
+    pub fn everyone(&self) -> Broadcast {
+        Broadcast::new(self.inner.namespace.clone())
+    }
+
     /// Everyone in the namespace but this socket.
     pub fn broadcast(&self) -> Broadcast {
         Broadcast::but_for(self)

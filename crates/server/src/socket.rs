@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sockeye_engineio::{CloseReason, Sid};
 use sockeye_hub::{Packet, Slot};
 use sockeye_outbox::{Class, Outbox, Refused};
-use sockeye_socketio::{DisconnectReason, encode};
+use sockeye_socketio::{DisconnectReason, decode_args, encode};
 use sockeye_transport::{Entry, Handshake};
 
 use crate::link::{Command, Link};
@@ -108,10 +109,16 @@ impl Socket {
         self.inner.link.session.handshake()
     }
 
-    /// The JSON object that the client sent as `auth`, if any. A connect handler gets it as
+    /// The JSON object that the client sent as `auth`, if any, as text. A connect handler gets it as
     /// [`Data<T>`](crate::Data), too.
     pub fn auth(&self) -> Option<&str> {
         self.inner.auth.as_deref()
+    }
+
+    /// The client's `auth`, as [`Data`](crate::Data) decodes it; `None` if it is absent or of
+    /// another shape.
+    pub fn auth_as<T: DeserializeOwned>(&self) -> Option<T> {
+        decode_args(self.auth()?, &[]).ok()
     }
 
     /// Whether events go both ways: the connect handler has agreed, and nobody has disconnected.
@@ -153,8 +160,8 @@ impl Socket {
         self.slot().is_some_and(|slot| self.inner.namespace.hub.leave(slot, room))
     }
 
-    /// The rooms that the socket has joined, without the one that bears its id. Empty once it is
-    /// disconnected.
+    /// The rooms that the socket is in: first the one that bears its id, as in Node. Empty once it
+    /// is disconnected.
     pub fn rooms(&self) -> Vec<Box<str>> {
         self.slot().map(|slot| self.inner.namespace.hub.rooms(slot)).unwrap_or_default()
     }
@@ -193,8 +200,7 @@ impl Socket {
 
     /// Puts the socket into its namespace's hub.
     pub(crate) fn enter(&self) -> bool {
-        let Ok(id) = self.inner.id.as_str().parse() else { return false };
-        match self.inner.namespace.hub.insert(id, self.clone()) {
+        match self.inner.namespace.hub.insert(self.inner.id, self.clone()) {
             Ok(slot) => self.inner.slot.set(slot).is_ok(),
             Err(_) => false,
         }

@@ -1,0 +1,334 @@
+//! What a client costs on the heap: idle, gone again, and as part of an audience.
+//!
+//! The gate of the project: less than 2 KiB for an idle Socket.IO client whose browser sent a
+//! request head of 700 bytes, all of which is kept as far as users can read it. Server and clients
+//! share one process, but a client here is a file descriptor and nothing on the heap. Run it with
+//! `--nocapture` to see which blocks the figure consists of.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockeye_server::{Data, Namespace, Server, Socket};
+use sockeye_testkit::alloc::{Counting, Snapshot, alone};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static HEAP: Counting = Counting::new();
+
+/// What an idle client may cost.
+const GATE: i64 = 2048;
+
+/// Clients that are measured, and clients that have made every table and buffer before.
+const CLIENTS: usize = 1000;
+const WARM_UP: usize = 64;
+
+/// How much of what a thousand clients cost may be found after them: a table that shrinks in
+/// halves, a queue of the runtime, the last client on its way out.
+const REMAINDER: i64 = 8 * 1024;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What Chromium sends, with four cookies, for
+/// `io("http://chat.example.org", { transports: ["websocket"] })`.
+const HEAD: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
+    Host: chat.example.org\r\n\
+    Connection: Upgrade\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/142.0.0.0 Safari/537.36\r\n\
+    Upgrade: websocket\r\n\
+    Origin: http://chat.example.org\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip, deflate\r\n\
+    Accept-Language: en-US,en;q=0.9,de;q=0.8\r\n\
+    Cookie: session=s%3AqZ4dKx0Wb1nT7uYv2oPl.R6mC8sJ3eHf5gAi9NwQxLzBtVyUkDpOa; \
+    _ga=GA1.1.1193046471.1764115200; _ga_5F3K=GS2.1.s1764115200$o12$g1$t1764118800$j60$l0; theme=dark\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+#[test]
+fn the_head_has_the_size_that_the_gate_speaks_of() {
+    assert_eq!(HEAD.len(), 700);
+}
+
+#[test]
+fn an_idle_client_with_an_own_listener_on_one_thread() {
+    alone("an_idle_client_with_an_own_listener_on_one_thread", || {
+        idle(Host::start(Face::Listener, Threads::One));
+    });
+}
+
+#[test]
+fn an_idle_client_with_an_own_listener_on_two_workers() {
+    alone("an_idle_client_with_an_own_listener_on_two_workers", || {
+        idle(Host::start(Face::Listener, Threads::Two));
+    });
+}
+
+#[test]
+#[cfg(feature = "axum")]
+fn an_idle_client_within_axum_on_one_thread() {
+    alone("an_idle_client_within_axum_on_one_thread", || {
+        idle(Host::start(Face::Axum, Threads::One));
+    });
+}
+
+#[test]
+#[cfg(feature = "axum")]
+fn an_idle_client_within_axum_on_two_workers() {
+    alone("an_idle_client_within_axum_on_two_workers", || {
+        idle(Host::start(Face::Axum, Threads::Two));
+    });
+}
+
+/// Measures an idle client, and what is left of a thousand when they are gone.
+fn idle(host: Host) {
+    let mut clients = Vec::with_capacity(CLIENTS);
+    clients.extend((0..WARM_UP).map(|_| host.client()));
+    clients.clear();
+    host.await_clients(0);
+    let start = quiet();
+
+    clients.extend((0..CLIENTS).map(|_| host.client()));
+    host.await_clients(CLIENTS);
+    let grown = quiet().since(&start);
+    let each = grown.bytes() / CLIENTS as i64;
+    println!("\n{host:?}: an idle client costs {each} bytes\n{}", grown.split(CLIENTS));
+
+    clients.clear();
+    host.await_clients(0);
+    await_level(&start, "after all clients have gone");
+    assert!(each < GATE, "an idle client costs {each} bytes\n{}", grown.split(CLIENTS));
+}
+
+#[test]
+fn two_thousand_clients_one_after_another_leave_nothing() {
+    alone("two_thousand_clients_one_after_another_leave_nothing", || {
+        coming_and_going(&Host::start(Face::Listener, Threads::Two));
+    });
+}
+
+#[test]
+#[cfg(feature = "axum")]
+fn two_thousand_clients_one_after_another_leave_nothing_within_axum() {
+    alone("two_thousand_clients_one_after_another_leave_nothing_within_axum", || {
+        coming_and_going(&Host::start(Face::Axum, Threads::One));
+    });
+}
+
+fn coming_and_going(host: &Host) {
+    let visit = |n: usize| {
+        let mut client = host.client();
+        match n % 3 {
+            // It just goes.
+            0 => drop(client),
+            // It leaves the namespace and closes as the protocol demands.
+            1 => {
+                send(&mut client, 0x81, b"41");
+                send(&mut client, 0x88, &1000_u16.to_be_bytes());
+                client.read_to_end(&mut Vec::new()).expect("the server closes, too");
+            }
+            // It breaks the protocol.
+            _ => {
+                send(&mut client, 0x83, b"");
+                client.read_to_end(&mut Vec::new()).expect("the server refuses it");
+            }
+        }
+        host.await_clients(0);
+    };
+    (0..WARM_UP).for_each(visit);
+    let start = quiet();
+    (0..2000).for_each(visit);
+    await_level(&start, "after 2 000 clients");
+}
+
+#[test]
+fn a_broadcast_costs_the_same_whatever_its_audience() {
+    alone("a_broadcast_costs_the_same_whatever_its_audience", || {
+        let few = broadcast(10);
+        let many = broadcast(200);
+        println!("\na broadcast to 10 and to 200 costs {few} and {many} allocations");
+        assert!(few <= 5.0, "a broadcast to 10 costs {few} allocations");
+        // What the runtime does for itself is not per broadcast, let alone per socket.
+        assert!(many <= few + 0.1, "a broadcast to 200 costs {many} allocations, to 10 {few}");
+    });
+}
+
+/// Allocations per broadcast, the writing to all clients included.
+fn broadcast(audience: usize) -> f64 {
+    const BROADCASTS: usize = 200;
+    let host = Host::start(Face::Listener, Threads::One);
+    let mut clients: Vec<_> = (0..audience).map(|_| host.client()).collect();
+    host.await_clients(audience);
+    let mut tell = || {
+        host.io.emit("news", "twenty bytes of news").expect("it can be encoded");
+        for client in &mut clients {
+            expect(client, b"42[\"news\",\"twenty bytes of news\"]");
+        }
+    };
+    (0..20).for_each(|_| tell());
+    let before = quiet();
+    (0..BROADCASTS).for_each(|_| tell());
+    let grown = quiet().since(&before);
+    assert!(grown.bytes().abs() < 1024, "nothing of it stays:\n{}", grown.split(1));
+    grown.allocations() as f64 / BROADCASTS as f64
+}
+
+/// Who owns the clients' connections.
+#[derive(Clone, Copy, Debug)]
+enum Face {
+    Listener,
+    #[cfg(feature = "axum")]
+    Axum,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Threads {
+    One,
+    Two,
+}
+
+/// A server on threads of its own.
+struct Host {
+    face: Face,
+    threads: Threads,
+    io: Server,
+    address: SocketAddr,
+    _runtime: Option<Runtime>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}, {:?}", self.face, self.threads)
+    }
+}
+
+impl Host {
+    fn start(face: Face, threads: Threads) -> Self {
+        let namespace = Namespace::new("/")
+            .on_connect(|socket: Socket| async move {
+                socket.join("lobby");
+            })
+            .on("echo", async |Data(text): Data<String>| text);
+        let io = Server::builder().namespace(namespace).build();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket may be non-blocking");
+        let address = listener.local_addr().expect("it is bound");
+        let server = io.clone();
+        let serve = async move {
+            let listener = TcpListener::from_std(listener).expect("it is non-blocking");
+            match face {
+                Face::Listener => server.serve_listener(listener).await,
+                #[cfg(feature = "axum")]
+                Face::Axum => axum::serve(listener, server.router()).await,
+            }
+        };
+        let runtime = match threads {
+            Threads::One => {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.expect("a runtime");
+                thread::spawn(move || runtime.block_on(serve));
+                None
+            }
+            Threads::Two => {
+                let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                let runtime = runtime.expect("a runtime");
+                runtime.spawn(serve);
+                Some(runtime)
+            }
+        };
+        Self { face, threads, io, address, _runtime: runtime }
+    }
+
+    /// A client that has shaken hands, joined `/`, and had one event answered.
+    fn client(&self) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).expect("the server listens");
+        client.set_nodelay(true).expect("a TCP socket");
+        client.set_read_timeout(Some(DEADLINE)).expect("a valid timeout");
+        client.write_all(HEAD.as_bytes()).expect("the server reads");
+        let mut head = [0; 512];
+        let mut len = 0;
+        while !head[..len].ends_with(b"\r\n\r\n") {
+            // Byte by byte, so that nothing behind the head is taken.
+            client.read_exact(&mut head[len..=len]).expect("the server answers");
+            len += 1;
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head[..len]));
+        expect(&mut client, b"0{");
+        send(&mut client, 0x81, b"40");
+        expect(&mut client, b"40{\"sid\":");
+        send(&mut client, 0x81, b"420[\"echo\",\"hello\"]");
+        expect(&mut client, b"430[\"hello\"]");
+        client
+    }
+
+    fn await_clients(&self, clients: usize) {
+        until("the number of clients", || self.io.clients() == clients);
+    }
+}
+
+/// Sends a frame; the masking key is zero, which changes nothing.
+fn send(client: &mut TcpStream, first: u8, payload: &[u8]) {
+    let mut frame = [0; 64];
+    frame[..2].copy_from_slice(&[first, 0x80 | payload.len() as u8]);
+    frame[6..6 + payload.len()].copy_from_slice(payload);
+    client.write_all(&frame[..6 + payload.len()]).expect("the server reads");
+}
+
+/// Reads one text frame, which must begin like this.
+fn expect(client: &mut TcpStream, beginning: &[u8]) {
+    let mut frame = [0; 512];
+    client.read_exact(&mut frame[..2]).expect("a frame's head");
+    assert_eq!(frame[0], 0x81, "a text frame");
+    let len = match frame[1] {
+        126 => {
+            client.read_exact(&mut frame[..2]).expect("a frame's length");
+            usize::from(u16::from_be_bytes([frame[0], frame[1]]))
+        }
+        len => usize::from(len),
+    };
+    client.read_exact(&mut frame[..len]).expect("a frame's payload");
+    let payload = &frame[..len];
+    assert!(payload.starts_with(beginning), "{}", String::from_utf8_lossy(payload));
+}
+
+/// The heap once nothing happens to it any more.
+fn quiet() -> Snapshot {
+    const LOOKS: u32 = 2000;
+    let (mut last, mut same) = ((HEAP.allocations(), HEAP.live_bytes()), 0);
+    until("a heap at rest", || {
+        let now = (HEAP.allocations(), HEAP.live_bytes());
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same == LOOKS
+    });
+    HEAP.snapshot()
+}
+
+#[track_caller]
+fn await_level(start: &Snapshot, when: &str) {
+    let begun = Instant::now();
+    loop {
+        let grown = HEAP.snapshot().since(start);
+        if grown.bytes() <= REMAINDER {
+            println!("{when}: {} bytes more than before", grown.bytes());
+            return;
+        }
+        let split = grown.split(1);
+        assert!(begun.elapsed() < DEADLINE, "{when}, {} bytes are left\n{split}", grown.bytes());
+        thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        thread::yield_now();
+    }
+}

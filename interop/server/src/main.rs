@@ -1,0 +1,79 @@
+//! The scenario's server side on Sockeye: the twin of `interop/scenario/node-server.mjs`, where
+//! every event is described.
+//!
+//! It prints `listening on http://127.0.0.1:PORT` and exits when its standard input closes.
+
+mod admin;
+mod root;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use sockeye::{Args, Data, Namespace, Server, Socket};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+const TUTORIAL: &str = include_str!("../../tutorial/index.html");
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--port").skip(1);
+    let port = arguments.next().and_then(|port| port.parse().ok()).unwrap_or(0);
+
+    let io = Server::builder()
+        .namespace(root::namespace())
+        .namespace(admin::namespace())
+        .namespace(slow())
+        .namespace(Namespace::new("/имя").on("echo", echo))
+        .fallback(Router::new().route("/tutorial/", get(|| async { Html(TUTORIAL) })))
+        .build();
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+
+    tokio::select! {
+        served = io.serve_listener(listener) => served,
+        // What is written there does not matter, only that it ends.
+        _ = drain_stdin() => {
+            io.close().await;
+            // The thread that reads standard input cannot be stopped.
+            std::process::exit(0);
+        }
+    }
+}
+
+async fn drain_stdin() -> std::io::Result<u64> {
+    tokio::io::copy(&mut tokio::io::stdin().take(u64::MAX), &mut tokio::io::sink()).await
+}
+
+/// Its connect handler takes 50 ms.
+fn slow() -> Namespace {
+    Namespace::new("/slow")
+        .on_connect(|socket: Socket| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            socket.emit("ready", ()).ok();
+        })
+        .on("ping", || "pong")
+}
+
+/// Acks with the same arguments, or emits them back where no ack is wanted.
+fn echo(socket: Socket, ack: sockeye::Ack, Data(args): Data<Args>) {
+    if ack.is_wanted() {
+        ack.send(args);
+    } else {
+        socket.emit("echo", args).ok();
+    }
+}
+
+fn whoami(socket: Socket) -> String {
+    socket.id().to_owned()
+}
+
+fn drop_me(socket: Socket, Data(close): Data<Option<bool>>) {
+    if close.unwrap_or(false) {
+        socket.disconnect_client();
+    } else {
+        socket.disconnect();
+    }
+}
