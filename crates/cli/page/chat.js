@@ -153,7 +153,7 @@
   }
 
   /** Draws the whole conversation anew; screen readers are not made to read all of it. */
-  function drawLog() {
+  function drawLog(toEnd = true) {
     const log = $("log");
     const { entries } = conversation(viewed);
     log.setAttribute("aria-live", "off");
@@ -161,7 +161,7 @@
     if (!entries.some((entry) => entry.kind === "message")) nodes.unshift(drawEmpty());
     log.replaceChildren(...nodes);
     requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
-    scrollDown();
+    if (toEnd) scrollDown();
   }
 
   function drawEmpty() {
@@ -382,17 +382,17 @@
   $("retry").addEventListener("click", retry);
   addEventListener("online", retry);
 
-  /** An event whose answer is `{ ok, .. }`; `done` hears only an answer, not of a lost connection. */
+  /** An event whose answer is `{ ok, .. }`. It is asked again when none comes, until the connection is lost. */
   function ask(event, argument, done) {
     socket.timeout(ACK_TIMEOUT).emit(event, argument, (err, answer) => {
       if (!err) done(answer);
+      else if (socket.connected) ask(event, argument, done);
     });
   }
 
   function sayHello(wanted) {
     ask("hello", { name: wanted, key }, (answer) => {
       if (!answer.ok) return askName(wanted, errorText(answer.error));
-      $("name-dialog").close();
       const renamed = ready;
       name = answer.name;
       store("sockeye.name", name);
@@ -400,6 +400,10 @@
       for (const person of answer.people) people.add(person);
       rooms = answer.rooms;
       draw();
+      if ($("name-dialog").open) {
+        $("name-dialog").close();
+        if (!PHONE.matches) $("text").focus();
+      }
       if (!renamed) joinRoom(room);
     });
   }
@@ -419,8 +423,12 @@
       typists.clear();
       merge(`#${room}`, answer.history);
       setReady(true);
-      if (moved || viewed === `#${room}`) view(`#${room}`);
-      else draw();
+      if (moved) {
+        view(`#${room}`);
+      } else {
+        draw();
+        if (viewed === `#${room}`) drawLog(isAtEnd());
+      }
       flush();
     });
   }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::io::Io;
+use crate::io::Output;
 
 /// Payloads from this size on are not copied.
 pub const SHARE_FROM: usize = 8 * 1024;
@@ -50,6 +50,15 @@ impl Cork {
         }
     }
 
+    /// Appends all that waits in another cork, of which nothing has been written.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        let offset = self.flat.len();
+        self.flat.append(&mut other.flat);
+        let moved = other.shared.drain(..);
+        self.shared.extend(moved.map(|(position, bytes)| (position + offset, bytes)));
+        self.shared_bytes += std::mem::take(&mut other.shared_bytes);
+    }
+
     /// Bytes that still wait.
     pub fn len(&self) -> usize {
         self.flat.len() + self.shared_bytes - self.written
@@ -61,7 +70,11 @@ impl Cork {
     }
 
     /// Writes until nothing is left or the kernel takes no more.
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut impl Output,
+    ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let written = if self.shared.is_empty() {
                 ready!(io.poll_write(cx, &[IoSlice::new(&self.flat[self.written..])]))?
@@ -131,6 +144,7 @@ impl Cork {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::Io;
     use tokio::io::AsyncReadExt;
 
     #[tokio::test]

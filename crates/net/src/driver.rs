@@ -21,6 +21,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
@@ -29,10 +30,11 @@ use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame
 
 use crate::clock;
 use crate::cork::{Cork, FULL};
-use crate::io::Io;
+use crate::io::{Io, Output};
 use crate::protocol::{Cause, Close, Intake, Message, Protocol};
 use crate::scratch::Scratch;
 use crate::wheel::{Rounding, TICK, Timer};
+use crate::wire::{self, WakeUp, Wired, Writer};
 
 /// Reads in one wake-up, and so at most a megabyte, before other connections get their turn.
 const READS: u32 = 16;
@@ -81,10 +83,14 @@ pub struct Driver<P: Protocol> {
     protocol: P,
     /// Input that was read and is not judged yet.
     unread: Option<Box<[u8]>>,
-    /// What a blocked write left over.
-    unwritten: Option<Box<Cork>>,
-    /// Bytes of entries that are in the cork and count against the outbox's limit.
-    unreleased: usize,
+    /// The writer, if it is this driver's alone.
+    own: Writer,
+    /// What shares its writer with this driver, if others may write, too.
+    wired: Option<Arc<dyn Wired>>,
+    /// The last write blocked.
+    blocked: bool,
+    /// The outbox was found sealed.
+    sealed: bool,
     /// When patience with the present phase ends.
     deadline: u64,
     timer: Timer,
@@ -112,14 +118,25 @@ impl<P: Protocol> Driver<P> {
     ///
     /// `leftover` is what the client sent behind its handshake.
     pub fn new(io: Io, leftover: &[u8], protocol: P) -> Self {
+        let wired = protocol.wired();
+        let io = match (io, &wired) {
+            (Io::Tcp(stream), Some(wired)) => {
+                let (reader, half) = stream.into_split();
+                wire::lock(wired.writer()).half = Some(half);
+                Io::Reader(reader)
+            }
+            (io, _) => io,
+        };
         Self {
             phase: Phase::Open,
             io,
             websocket: websocket::Connection::new(Role::Server),
             protocol,
             unread: (!leftover.is_empty()).then(|| leftover.into()),
-            unwritten: None,
-            unreleased: 0,
+            own: Writer::default(),
+            wired,
+            blocked: false,
+            sealed: false,
             deadline: u64::MAX,
             timer: Timer::new(),
             started: false,
@@ -127,7 +144,7 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>, receive: &mut [u8], cork: &mut Cork) -> Stop {
+    fn drive(&mut self, cx: &mut Context<'_>, receive: &mut [u8], cork: &mut Box<Cork>) -> Stop {
         let now = clock::now();
         if let ControlFlow::Break(()) = self.commands(now, cx) {
             return Stop::Done;
@@ -136,7 +153,18 @@ impl<P: Protocol> Driver<P> {
         if matches!(read, Stop::Done) {
             return Stop::Done;
         }
-        match (read, self.write(now, cx, cork)) {
+        let wired = self.wired.take();
+        let wrote = match &wired {
+            Some(wired) => self.write(now, cx, cork, &mut wire::lock(wired.writer())),
+            None => {
+                let mut own = std::mem::take(&mut self.own);
+                let wrote = self.write(now, cx, cork, &mut own);
+                self.own = own;
+                wrote
+            }
+        };
+        self.wired = wired;
+        match (read, wrote) {
             (_, Stop::Done) => Stop::Done,
             (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
             _ => self.park(cx),
@@ -154,6 +182,9 @@ impl<P: Protocol> Driver<P> {
             if self.phase == Phase::Open {
                 let flow = self.protocol.work(now, cx);
                 self.follow(now, flow);
+            }
+            if self.sealed {
+                self.follow(now, ControlFlow::Break(Close::default()));
             }
         }
         if self.phase == Phase::Open
@@ -227,7 +258,7 @@ impl<P: Protocol> Driver<P> {
                 Some(Ok(Event::Text(text))) => Message::Text(text),
                 Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes),
                 Some(Ok(Event::Ping(payload))) => {
-                    if self.unwritten.is_none() || cork.len() < PONGS_BEHIND_BLOCKED {
+                    if !self.blocked || cork.len() < PONGS_BEHIND_BLOCKED {
                         frame::append(cork.buffer(), OpCode::Pong, payload);
                     }
                     continue;
@@ -263,7 +294,18 @@ impl<P: Protocol> Driver<P> {
         if *messages == 0 { Some(Stop::Again) } else { None }
     }
 
-    fn write(&mut self, now: u64, cx: &mut Context<'_>, cork: &mut Cork) -> Stop {
+    fn write(
+        &mut self,
+        now: u64,
+        cx: &mut Context<'_>,
+        cork: &mut Box<Cork>,
+        writer: &mut Writer,
+    ) -> Stop {
+        if let Some(mut unwritten) = writer.unwritten.take() {
+            unwritten.append(cork);
+            *cork = unwritten;
+        }
+        let mut unreleased = std::mem::take(&mut writer.unreleased);
         let mut notified = false;
         let mut released = 0;
         loop {
@@ -279,7 +321,7 @@ impl<P: Protocol> Driver<P> {
                     break;
                 }
                 for entry in batch {
-                    self.unreleased += entry.bytes();
+                    unreleased += entry.bytes();
                     self.protocol.encode(entry, cork);
                 }
             }
@@ -290,30 +332,41 @@ impl<P: Protocol> Driver<P> {
                     self.phase = Phase::Closing;
                     self.deadline = now + limits.close_timeout;
                 }
-                // Sealed by another thread: the protocol says how to end.
+                // Sealed by another thread. The protocol is asked how to end at the next wake-up, so
+                // that no code of others runs under the writer's lock.
                 Phase::Open if last => {
-                    let flow = self.protocol.work(now, cx);
-                    self.follow(now, flow);
-                    self.follow(now, ControlFlow::Break(Close::default()));
-                    continue;
+                    self.sealed = true;
+                    notified = true;
                 }
                 _ => {}
             }
             if cork.is_empty() {
                 break;
             }
-            match cork.poll_write(cx, &mut self.io) {
-                Poll::Ready(Ok(())) => released = std::mem::take(&mut self.unreleased),
+            let written = match &mut writer.half {
+                Some(half) => cork.poll_write(cx, half),
+                None => cork.poll_write(cx, &mut self.io),
+            };
+            match written {
+                Poll::Ready(Ok(())) => released = std::mem::take(&mut unreleased),
                 Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
                 Poll::Pending => {
+                    self.blocked = true;
+                    cork.settle();
+                    writer.unwritten = Some(std::mem::take(cork));
+                    writer.unreleased = unreleased;
                     let taken = self.protocol.outbox().park_blocked(cx);
                     return if notified | taken.notified { Stop::Again } else { Stop::Idle };
                 }
             }
         }
+        self.blocked = false;
         if self.phase == Phase::Lingering {
             // Not awaited: a socket's shutdown is done at once, and another stream's is a courtesy.
-            let _ = self.io.poll_shutdown(cx);
+            let _ = match &mut writer.half {
+                Some(half) => half.poll_shutdown(cx),
+                None => self.io.poll_shutdown(cx),
+            };
             self.phase = Phase::Shut;
         }
         if notified { Stop::Again } else { Stop::Idle }
@@ -387,18 +440,14 @@ impl<P: Protocol> Future for Driver<P> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        let wake_up = WakeUp::begin(this.wired.as_ref());
         let mut scratch = Scratch::take();
-        if let Some(unwritten) = this.unwritten.take() {
-            scratch.cork = unwritten;
-        }
         let Scratch { receive, cork } = &mut *scratch;
         let stop = this.drive(cx, receive, cork);
         if matches!(stop, Stop::Done) {
-            scratch.cork = Box::default();
-        } else if !scratch.cork.is_empty() {
-            scratch.cork.settle();
-            this.unwritten = Some(std::mem::take(&mut scratch.cork));
+            **cork = Cork::default();
         }
+        wake_up.end(cork);
         scratch.put_back();
         match stop {
             Stop::Idle => Poll::Pending,
@@ -414,6 +463,11 @@ impl<P: Protocol> Future for Driver<P> {
 impl<P: Protocol> Drop for Driver<P> {
     fn drop(&mut self) {
         self.protocol.outbox().close();
+        if let Some(wired) = &self.wired {
+            // Whoever holds the connection's shared part longer must not hold its socket open.
+            let written_half = std::mem::take(&mut *wire::lock(wired.writer()));
+            drop(written_half);
+        }
         self.report(clock::now(), Some(Cause::Lost(None)));
     }
 }

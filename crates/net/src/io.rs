@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Any duplex stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send {}
@@ -18,6 +19,9 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 pub enum Io {
     /// A TCP socket, without a detour.
     Tcp(TcpStream),
+    /// The reading side of a TCP socket; the [`Writer`](crate::Writer) that the connection shares
+    /// with others has the other one.
+    Reader(OwnedReadHalf),
     /// Anything else: TLS, HTTP/2, a Unix socket, a test's pipe.
     Dyn(Pin<Box<dyn Stream>>),
 }
@@ -31,37 +35,10 @@ impl Io {
         let mut buffer = ReadBuf::new(buffer);
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Reader(half) => Pin::new(half).poll_read(cx, &mut buffer),
             Self::Dyn(stream) => stream.as_mut().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
-    }
-
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match (self, slices) {
-            (Self::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
-            (Self::Tcp(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
-            (Self::Dyn(stream), [one]) => stream.as_mut().poll_write(cx, one),
-            (Self::Dyn(stream), many) => stream.as_mut().poll_write_vectored(cx, many),
-        }
-    }
-
-    /// A TCP socket has no buffer of its own; other streams may hold bytes back until asked.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
-            Self::Dyn(stream) => stream.as_mut().poll_flush(cx),
-        }
-    }
-
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
-        }
     }
 
     /// Whether the peer is known to have shut down its side, without reading what came before.
@@ -69,13 +46,91 @@ impl Io {
     /// Only a TCP socket knows; there is no wake-up for it while unread bytes wait, so it is asked
     /// from time to time.
     pub(crate) fn is_hung_up(&self) -> bool {
-        let Self::Tcp(stream) = self else { return false };
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Reader(half) => half.as_ref(),
+            Self::Dyn(_) => return false,
+        };
         let ready = pin!(stream.ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
             Poll::Ready(Err(_)) => true,
             Poll::Pending => false,
         }
+    }
+}
+
+/// Where bytes go out.
+pub(crate) trait Output {
+    /// Writes some of the slices' bytes.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
+
+    /// A TCP socket has no buffer of its own; other streams may hold bytes back until asked.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ends the output.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+fn write<W: AsyncWrite + ?Sized>(
+    to: Pin<&mut W>,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match slices {
+        [one] => to.poll_write(cx, one),
+        many => to.poll_write_vectored(cx, many),
+    }
+}
+
+impl Output for Io {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => write(Pin::new(stream), cx, slices),
+            Self::Dyn(stream) => write(stream.as_mut(), cx, slices),
+            Self::Reader(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) | Self::Reader(_) => Poll::Ready(Ok(())),
+            Self::Dyn(stream) => stream.as_mut().poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Reader(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Output for OwnedWriteHalf {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        write(Pin::new(self), cx, slices)
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(self), cx)
     }
 }
 
@@ -89,6 +144,7 @@ impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            Self::Reader(half) => f.debug_tuple("Reader").field(half).finish(),
             Self::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }

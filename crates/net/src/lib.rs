@@ -20,9 +20,11 @@ mod io;
 mod protocol;
 mod scratch;
 pub mod wheel;
+mod wire;
 
 pub use accept::accept;
 pub use cork::{Cork, SHARE_FROM};
 pub use driver::Driver;
 pub use io::{Io, Stream};
 pub use protocol::{Cause, Close, Intake, Message, Protocol};
+pub use wire::{SharedWriter, Wired, Writer, flush, flush_later};

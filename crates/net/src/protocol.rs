@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::task::Context;
 
 use sockeye_outbox::{Entry, Outbox};
 use sockeye_websocket::{self as websocket, CloseCode};
 
 use crate::cork::Cork;
+use crate::wire::Wired;
 
 /// A whole message, lent from the receive buffer where it fitted.
 #[derive(Debug)]
@@ -56,6 +58,12 @@ pub trait Protocol: Unpin + Send + 'static {
 
     /// Where others leave what is to be written.
     fn outbox(&self) -> &Outbox<Self::Entry>;
+
+    /// What others reach the connection by, if they may [write to it](crate::Wired) in the driver's
+    /// stead. Asked once.
+    fn wired(&self) -> Option<Arc<dyn Wired>> {
+        None
+    }
 
     /// The limits of the WebSocket below.
     fn limits(&self) -> &websocket::Limits;

@@ -130,6 +130,20 @@ impl<E: Entry> Outbox<E> {
     ///
     /// [`Refused`] hands the entry back: over the limit, or sealed.
     pub fn push(&self, entry: E, class: Class) -> Result<(), Refused<E>> {
+        if self.push_quietly(entry, class)? {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Queues an entry without waking the driver, and says whether the queue was empty: then the
+    /// caller has to [`take`](Self::take) what waits, or to [`wake`](Self::wake) the driver; else
+    /// somebody is at it already.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_quietly(&self, entry: E, class: Class) -> Result<bool, Refused<E>> {
         let mut inner = lock(&self.inner);
         if inner.phase != Phase::Open {
             return Err(Refused::Sealed(entry));
@@ -137,12 +151,15 @@ impl<E: Entry> Outbox<E> {
         if !inner.admits(entry.bytes(), class, self.limit) {
             return Err(Refused::Full(entry));
         }
-        let waker = inner.queue_up(entry);
-        drop(inner);
+        Ok(inner.queue_up(entry))
+    }
+
+    /// Wakes the driver.
+    pub fn wake(&self) {
+        let waker = lock(&self.inner).driver.take();
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
     }
 
     /// Queues the entry in `slot` as soon as there is room for it as [`Class::Data`].
@@ -165,10 +182,10 @@ impl<E: Entry> Outbox<E> {
             }
             return Poll::Pending;
         }
-        let waker = slot.take().and_then(|entry| inner.queue_up(entry));
+        let first = slot.take().is_some_and(|entry| inner.queue_up(entry));
         drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
+        if first {
+            self.wake();
         }
         Poll::Ready(Ok(()))
     }
@@ -221,37 +238,29 @@ impl<E: Entry> Outbox<E> {
         max_bytes: usize,
         batch: &mut impl Extend<E>,
     ) -> Taken {
-        let mut waiting = Vec::new();
         let mut inner = lock(&self.inner);
-        if released > 0 {
-            inner.blocked = false;
-            inner.bytes = inner.bytes.saturating_sub(released);
-            // Half the limit is the low-water mark: below it, waiting emitters may go on.
-            if !inner.waiting.is_empty() && inner.bytes <= self.limit / 2 {
-                waiting = mem::take(&mut inner.waiting);
-            }
-        }
-        let mut portion = 0;
-        for taken in 0..BATCH {
-            let Some(entry) = inner.queue.front() else { break };
-            portion += entry.bytes();
-            if portion > max_bytes && taken > 0 {
-                break;
-            }
-            batch.extend(inner.queue.pop_front());
-        }
-        let empty = inner.queue.is_empty();
-        if empty && inner.queue.capacity() > KEEP_CAPACITY {
-            inner.queue = VecDeque::new();
-        }
-        let taken = Taken {
-            notified: mem::take(&mut inner.notified),
-            last: empty && inner.phase != Phase::Open,
-        };
+        let waiting = inner.release(released, self.limit);
+        let last = inner.take(max_bytes, batch);
+        let taken = Taken { notified: mem::take(&mut inner.notified), last };
         inner.register(cx);
         drop(inner);
         waiting.into_iter().for_each(Waker::wake);
         taken
+    }
+
+    /// The call of whoever writes in the driver's stead: as [`poll_take`](Self::poll_take), but
+    /// the driver's waker and its notifications stay. Whether the outbox is sealed and empty now,
+    /// which is the driver's to deal with.
+    ///
+    /// Driver and stand-in must exclude one another from the take to the end of the write, or
+    /// entries leave in another order than they came.
+    pub fn take(&self, released: usize, max_bytes: usize, batch: &mut impl Extend<E>) -> bool {
+        let mut inner = lock(&self.inner);
+        let waiting = inner.release(released, self.limit);
+        let last = inner.take(max_bytes, batch);
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+        last
     }
 
     /// The driver's call when a write blocked: it takes nothing until the kernel has room, but
@@ -300,10 +309,41 @@ impl<E: Entry> Inner<E> {
         }
     }
 
-    fn queue_up(&mut self, entry: E) -> Option<Waker> {
+    /// Whether it is the first in the queue.
+    fn queue_up(&mut self, entry: E) -> bool {
+        let first = self.queue.is_empty();
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.queue.push_back(entry);
-        self.driver.take()
+        first
+    }
+
+    /// Counts bytes off; returns who may go on now.
+    fn release(&mut self, released: usize, limit: usize) -> Vec<Waker> {
+        if released == 0 {
+            return Vec::new();
+        }
+        self.blocked = false;
+        self.bytes = self.bytes.saturating_sub(released);
+        // Half the limit is the low-water mark: below it, waiting emitters may go on.
+        if self.bytes <= limit / 2 { mem::take(&mut self.waiting) } else { Vec::new() }
+    }
+
+    /// Whether nothing will ever follow what was moved.
+    fn take(&mut self, max_bytes: usize, batch: &mut impl Extend<E>) -> bool {
+        let mut portion = 0;
+        for taken in 0..BATCH {
+            let Some(entry) = self.queue.front() else { break };
+            portion += entry.bytes();
+            if portion > max_bytes && taken > 0 {
+                break;
+            }
+            batch.extend(self.queue.pop_front());
+        }
+        let empty = self.queue.is_empty();
+        if empty && self.queue.capacity() > KEEP_CAPACITY {
+            self.queue = VecDeque::new();
+        }
+        empty && self.phase != Phase::Open
     }
 
     fn register(&mut self, cx: &mut Context<'_>) {

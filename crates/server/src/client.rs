@@ -193,7 +193,7 @@ impl Client {
     }
 
     fn push(&self, packet: Arc<Packet>) {
-        let _ = self.link.session.outbox().push(Entry::Packet(packet), Class::Reserved);
+        let _ = self.link.session.push(Entry::Packet(packet), Class::Reserved);
     }
 
     fn position(&self, path: &str) -> Option<usize> {

@@ -51,7 +51,7 @@ pub use service::SocketIoService;
 pub use socket::Socket;
 
 pub use sockeye_handler::{Data, Event, FromEvent, Handler, Rejection};
-pub use sockeye_socketio::{ArgsError, DisconnectReason, EncodeError};
+pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
 pub use sockeye_transport::Handshake;
 
 /// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].

@@ -11,7 +11,7 @@ use sockeye_engineio::{CloseReason, Sid};
 use sockeye_hub::{Packet, Slot};
 use sockeye_outbox::{Class, Outbox, Refused};
 use sockeye_socketio::{DisconnectReason, decode_args, encode};
-use sockeye_transport::{Entry, Handshake};
+use sockeye_transport::{Entry, Handshake, Shared};
 
 use crate::link::{Command, Link};
 use crate::local::Local;
@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) id: Sid,
     pub(crate) namespace: Arc<NamespaceInner>,
     pub(crate) link: Arc<Link>,
+    /// The link's session: one step less for every packet.
+    session: Arc<Shared>,
     slot: OnceLock<Slot>,
     /// What [`State`] is, for those who only look.
     phase: AtomicU8,
@@ -80,6 +82,7 @@ impl Socket {
             inner: Arc::new(Inner {
                 id,
                 namespace,
+                session: link.session.clone(),
                 link,
                 slot: OnceLock::new(),
                 phase: AtomicU8::new(CONNECTING),
@@ -106,7 +109,7 @@ impl Socket {
 
     /// The HTTP request that opened the client's session.
     pub fn handshake(&self) -> &Handshake {
-        self.inner.link.session.handshake()
+        self.inner.session.handshake()
     }
 
     /// The JSON object that the client sent as `auth`, if any, as text. A connect handler gets it as
@@ -186,7 +189,7 @@ impl Socket {
         let was_connected = self.is_connected();
         if self.end(DisconnectReason::ServerNamespaceDisconnect) {
             if was_connected {
-                let _ = self.outbox().push(Entry::Packet(farewell), Class::Reserved);
+                let _ = self.inner.session.push(Entry::Packet(farewell), Class::Reserved);
             }
             self.inner.link.push(Command::Ended(self.clone()));
         }
@@ -215,11 +218,11 @@ impl Socket {
             encode::connect(buffer, self.namespace(), self.id());
             Ok::<_, Infallible>(Vec::new())
         });
-        let _ = self.outbox().push(Entry::Packet(reply), Class::Reserved);
+        let _ = self.inner.session.push(Entry::Packet(reply), Class::Reserved);
         for packet in held {
             // Held back within the outbox's own limit; where it is full all the same, the client
             // did not read, and the next emit disconnects it.
-            let _ = self.outbox().push(Entry::Packet(packet), Class::Reserved);
+            let _ = self.inner.session.push(Entry::Packet(packet), Class::Reserved);
         }
         *state = State::Connected;
         self.inner.phase.store(CONNECTED, Ordering::Release);
@@ -265,9 +268,11 @@ impl Socket {
                 }
             }
         }
-        self.outbox().push(Entry::Packet(packet.clone()), class).map_err(|refused| match refused {
-            Refused::Full(_) => Undelivered::Full,
-            Refused::Sealed(_) => Undelivered::Disconnected,
+        self.inner.session.push(Entry::Packet(packet.clone()), class).map_err(|refused| {
+            match refused {
+                Refused::Full(_) => Undelivered::Full,
+                Refused::Sealed(_) => Undelivered::Disconnected,
+            }
         })
     }
 
@@ -285,13 +290,13 @@ impl Socket {
                 "slow consumer: more than {} bytes wait for it; it is disconnected",
                 self.inner.namespace.config().max_buffered_bytes
             );
-            self.inner.link.session.discard(CloseReason::TransportError);
+            self.inner.session.discard(CloseReason::TransportError);
         }
         outcome
     }
 
     pub(crate) fn outbox(&self) -> &Outbox<Entry> {
-        self.inner.link.session.outbox()
+        self.inner.session.outbox()
     }
 
     pub(crate) fn slot(&self) -> Option<Slot> {

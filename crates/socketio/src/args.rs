@@ -1,5 +1,7 @@
 //! From the arguments of an event or an ack to a Rust type.
 
+pub(crate) mod all;
+
 use alloc::{boxed::Box, format, string::ToString as _};
 use core::fmt;
 
@@ -17,7 +19,8 @@ use crate::restore::Restoring;
 /// |---|---|
 /// | a tuple, a tuple struct with several fields, an array `[T; N]` | as many arguments, by position |
 /// | `()` | none, whatever was sent |
-/// | anything else | the first argument |
+/// | [`Args`](crate::Args) | all arguments, however many |
+/// | anything else, such as [`Value`](crate::Value) | the first argument |
 ///
 /// Arguments beyond these are ignored, as in JavaScript. One that was not sent is `None` to an
 /// [`Option`], `()` to a unit, and `null` to what takes any JSON; to any other type it is an error.
@@ -165,10 +168,13 @@ impl<'de> Deserializer<'de> for Arguments<'de> {
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         _: usize,
         visitor: V,
     ) -> Result<V::Value, ArgsError> {
+        if name == all::NAME {
+            return all::read(self, visitor);
+        }
         visitor.visit_seq(ByPosition(self))
     }
 

@@ -9,9 +9,10 @@
 //! # Arguments
 //!
 //! Events and acks have positional arguments. A tuple, a tuple struct with several fields and an
-//! array `[T; N]` are as many arguments as they have fields; `()` is none; anything else is one.
-//! serde does not tell arrays from tuples (for a list as *one* argument take a slice or a `Vec`), nor
-//! `()` from `serde_json::Value::Null` (which JavaScript thus gets as `undefined`).
+//! array `[T; N]` are as many arguments as they have fields; [`Args`](crate::Args) are as many as
+//! there are; `()` is none; anything else is one. serde does not tell arrays from tuples (for a list
+//! as *one* argument take a slice or a `Vec`), nor `()` from `serde_json::Value::Null` (which
+//! JavaScript thus gets as `undefined`).
 //!
 //! # Binary
 //!

@@ -8,7 +8,7 @@
 //!
 //! - In: [`Connection`] takes what an Engine.IO session brings, keeps the state, and answers with
 //!   [`Event`]s, which borrow from the message. [`decode_args`] turns their arguments into Rust
-//!   types once somebody knows which.
+//!   types once somebody knows which; who never does takes [`Value`] and [`Args`].
 //! - Out: the functions of [`encode`] append packets to a buffer. They keep no state, so that any
 //!   thread can encode, once for many receivers.
 //!
@@ -39,8 +39,9 @@ mod reason;
 mod restore;
 mod spread;
 mod surrogates;
+mod value;
 
-pub use args::{ArgsError, decode_args};
+pub use args::{ArgsError, all::Args, decode_args};
 pub use connection::{Connection, Event};
 pub use encode::EncodeError;
 pub use error::{Error, Limit, Misbehaviour};
@@ -48,3 +49,5 @@ pub use limits::Limits;
 pub use namespaces::Membership;
 pub use packet::{Body, Kind, Packet, RESERVED_EVENTS, decode, is_reserved, is_valid_namespace};
 pub use reason::DisconnectReason;
+pub use serde_json::Number;
+pub use value::{Map, Value};

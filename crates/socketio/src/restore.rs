@@ -1,8 +1,11 @@
 //! Puts attachments back where their placeholders are, while the arguments are read.
 //!
 //! A deserializer around another: it hands everything through, except that whoever asks for bytes
-//! and meets a placeholder gets the attachment. Nothing in between is built. It is used only for
-//! packets that have attachments.
+//! and meets a placeholder gets the attachment. Nothing in between is built. A [`Value`] asks for
+//! nothing in particular; it gets all attachments and [does it itself](read). Used only for packets
+//! that have attachments.
+//!
+//! [`Value`]: crate::Value
 
 use core::fmt;
 
@@ -11,7 +14,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use crate::attachments::placeholder;
+use crate::{args::all, attachments::placeholder, value::read};
 
 /// Something of serde's, and the attachments for the placeholders in it. One type plays all the
 /// parts: deserializer, seed, visitor, and what gives access to containers.
@@ -53,6 +56,31 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Restoring<'de, D> {
         self.deserialize_bytes(visitor)
     }
 
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        if name == read::NAME {
+            return read::hand_over(self.inner, self.attachments, visitor);
+        }
+        let visitor = self.around(visitor);
+        self.inner.deserialize_newtype_struct(name, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        if name == all::NAME {
+            return read::hand_over(self.inner, self.attachments, visitor);
+        }
+        let visitor = self.around(visitor);
+        self.inner.deserialize_tuple_struct(name, len, visitor)
+    }
+
     forward! {
         deserialize_any()
         deserialize_bool()
@@ -63,10 +91,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Restoring<'de, D> {
         deserialize_option()
         deserialize_unit()
         deserialize_unit_struct(name: &'static str)
-        deserialize_newtype_struct(name: &'static str)
         deserialize_seq()
         deserialize_tuple(len: usize)
-        deserialize_tuple_struct(name: &'static str, len: usize)
         deserialize_map()
         deserialize_struct(name: &'static str, fields: &'static [&'static str])
         deserialize_enum(name: &'static str, variants: &'static [&'static str])

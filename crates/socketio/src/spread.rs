@@ -3,6 +3,7 @@
 //! | value | arguments |
 //! |---|---|
 //! | a tuple, a tuple struct with several fields, an array `[T; N]` | one for each field |
+//! | [`Args`](crate::Args) | one for each element, and none if it is empty |
 //! | `()` | none |
 //! | anything else, a tuple inside of something included | the value, as the only one |
 //!

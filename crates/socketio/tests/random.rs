@@ -5,7 +5,9 @@
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
-use sockeye_socketio::{Body, Connection, Event, Limits, decode, decode_args, encode, is_reserved};
+use sockeye_socketio::{
+    Args, Body, Connection, Event, Limits, decode, decode_args, encode, is_reserved,
+};
 
 /// Text that is often nearly a packet.
 fn packetish() -> impl Strategy<Value = String> {
@@ -84,6 +86,7 @@ proptest! {
                 Ok(Some(Event::Event { args, attachments, .. })) => {
                     let _ = decode_args::<(Value, Bytes, Option<String>)>(&args, &attachments);
                     let _ = decode_args::<Value>(&args, &attachments);
+                    let _ = decode_args::<Args>(&args, &attachments);
                 }
                 Ok(_) => {}
                 Err(_) => break,
@@ -97,6 +100,8 @@ proptest! {
         let _ = decode_args::<(Value, Value)>(&args, &attachments);
         let _ = decode_args::<(Bytes, &str, Vec<Bytes>)>(&args, &attachments);
         let _ = decode_args::<(Value, f64, String)>(&args, &[]);
+        let _ = decode_args::<Args>(&args, &attachments);
+        let _ = decode_args::<(sockeye_socketio::Value, Args)>(&args, &attachments);
     }
 
     #[test]

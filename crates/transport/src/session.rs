@@ -8,7 +8,7 @@ use std::task::Context;
 
 use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open};
 use sockeye_hub::Packet;
-use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, clock};
+use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
 use sockeye_websocket as websocket;
 
@@ -82,6 +82,10 @@ impl<H: Handler> Protocol for Session<H> {
         self.shared.outbox()
     }
 
+    fn wired(&self) -> Option<Arc<dyn Wired>> {
+        Some(self.shared.clone())
+    }
+
     fn limits(&self) -> &websocket::Limits {
         &self.sessions.config.websocket
     }
@@ -92,7 +96,7 @@ impl<H: Handler> Protocol for Session<H> {
         let open = Open::new(self.shared.sid(), &[], config);
         let packet = Packet::control(|buffer| open.encode(buffer));
         // An outbox that is sealed already ends the session in `work`.
-        let _ = self.shared.outbox().push(Entry::Packet(packet), Class::Reserved);
+        let _ = self.shared.push(Entry::Packet(packet), Class::Reserved);
         self.sessions.insert(&self.shared);
         let flow = self.handler.opened(now, cx);
         self.follow(flow)
@@ -136,7 +140,7 @@ impl<H: Handler> Protocol for Session<H> {
             Some(Action::SendPing) => {
                 // Refused only where the outbox is far over its limit or sealed: then the
                 // missing pong, or the seal, ends the session.
-                let _ = self.shared.outbox().push(Entry::Ping, Class::Reserved);
+                let _ = self.shared.push(Entry::Ping, Class::Reserved);
             }
             Some(Action::Close(reason)) => return self.follow(ControlFlow::Break(reason)),
             None => {}

@@ -1,23 +1,28 @@
 //! What other tasks hold of a session.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sockeye_engineio::{CloseReason, Sid};
-use sockeye_outbox::Outbox;
+use sockeye_net::{Cork, SharedWriter, Wired, flush_later};
+use sockeye_outbox::{Class, Outbox, Refused};
 
 use crate::entry::Entry;
 use crate::handshake::Handshake;
 
 /// The part of a session that everyone may touch: its outbox, its handshake, and the wish that it
 /// end.
+// In this order, so that a broadcast finds what it needs of each session in neighbouring cache
+// lines.
+#[repr(C)]
 pub struct Shared {
-    sid: Sid,
     outbox: Outbox<Entry>,
-    handshake: Handshake,
+    writer: SharedWriter,
     closing: OnceLock<CloseReason>,
     open: AtomicBool,
+    sid: Sid,
+    handshake: Handshake,
 }
 
 impl Shared {
@@ -25,6 +30,7 @@ impl Shared {
         Self {
             sid,
             outbox: Outbox::new(max_buffered_bytes),
+            writer: SharedWriter::default(),
             handshake,
             closing: OnceLock::new(),
             open: AtomicBool::new(true),
@@ -34,6 +40,19 @@ impl Shared {
     /// The session's id. It is a secret: whoever knows it can speak as the client.
     pub fn sid(&self) -> Sid {
         self.sid
+    }
+
+    /// Queues an entry for the client. Within the wake-up of some session it is written at that
+    /// wake-up's end, together with whatever else is pushed until then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::push`].
+    pub fn push(self: &Arc<Self>, entry: Entry, class: Class) -> Result<(), Refused<Entry>> {
+        if self.outbox.push_quietly(entry, class)? && !flush_later(self) {
+            self.outbox.wake();
+        }
+        Ok(())
     }
 
     /// What waits to be written to the client.
@@ -70,6 +89,22 @@ impl Shared {
     pub(crate) fn set_closed(&self, reason: CloseReason) -> CloseReason {
         self.open.store(false, Ordering::Release);
         *self.closing.get_or_init(|| reason)
+    }
+}
+
+impl Wired for Shared {
+    fn writer(&self) -> &SharedWriter {
+        &self.writer
+    }
+
+    fn flush(&self, cork: &mut Box<Cork>) {
+        sockeye_net::flush(&self.outbox, &self.writer, cork, |entry, cork| {
+            entry.encode_frames(cork)
+        });
+    }
+
+    fn wake(&self) {
+        self.outbox.wake();
     }
 }
 

@@ -172,6 +172,5 @@ fn type_name(value: &Value) -> String {
         Value::Array(_) => "array".to_owned(),
         Value::Object(_) => "object".to_owned(),
         Value::Binary(bytes) => format!("binary:{}", bytes.len()),
-        _ => "unknown".to_owned(),
     }
 }

@@ -1,1 +1,0 @@
-//! The sockeye command-line tool.

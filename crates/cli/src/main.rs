@@ -1,0 +1,114 @@
+//! `sockeye`: the command-line tool, on top of the whole stack. It is written against the facade
+//! crate alone, as any user's program is.
+//!
+//! - here: flags, logging, and the one line on stderr that a failure is;
+//! - [`serve`]: listening, the lines on stdout, and the end;
+//! - [`page`]: the chat page's files;
+//! - [`chat`]: the chat itself, by `page/PROTOCOL.md`.
+
+mod chat;
+mod page;
+mod serve;
+mod signals;
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::serve::Serve;
+
+/// A Socket.IO server that every official client connects to unchanged.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Log more: -v what happens, -vv details. The variable RUST_LOG, if set, decides instead.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a Socket.IO server with a chat page, ready to try.
+    Serve(Serve),
+}
+
+/// Why the tool gives up. It is told in one line.
+#[derive(Debug)]
+enum Failure {
+    /// `RUST_LOG` is no filter.
+    LogFilter(String),
+    /// The operating system does not let the process begin: no file descriptors, no threads.
+    Start(io::Error),
+    /// The address cannot be listened on.
+    Listen { address: String, error: io::Error },
+    /// Something that runs as long as the server is over before it.
+    Broken(&'static str),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = log(cli.verbose).and_then(|()| match cli.command {
+        Command::Serve(serve) => serve::run(&serve),
+    });
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Sends the log to stderr: stdout is for what was asked for.
+fn log(verbose: u8) -> Result<(), Failure> {
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(filter) if !filter.is_empty() => {
+            EnvFilter::try_new(filter).map_err(|error| Failure::LogFilter(error.to_string()))?
+        }
+        _ => EnvFilter::new(match verbose {
+            0 => "warn",
+            1 => "info",
+            _ => "debug",
+        }),
+    };
+    let colours = io::stderr().is_terminal() && wants_colours();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .init();
+    Ok(())
+}
+
+/// <https://no-color.org>: any value but the empty one means no.
+fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LogFilter(error) => write!(f, "RUST_LOG is not a filter: {error}"),
+            Self::Start(error) => write!(f, "cannot start: {error}"),
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: ")?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("the port is in use (--port chooses another, 0 a free one)")
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        f.write_str("this machine does not have that address")
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        f.write_str("permission denied (ports below 1024 usually need privileges)")
+                    }
+                    _ => error.fmt(f),
+                }
+            }
+            Self::Broken(what) => f.write_str(what),
+        }
+    }
+}

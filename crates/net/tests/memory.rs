@@ -1,0 +1,170 @@
+//! What a WebSocket connection costs on the heap: idle, gone again, and echoing.
+//!
+//! The clients share the process with the server, but one of them here is a file descriptor and
+//! nothing on the heap. Run it with `--nocapture` to see which blocks the figures consist of.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Site, UPGRADE_TO_ECHO};
+use sockeye_testkit::alloc::{Counting, Snapshot, alone};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+#[global_allocator]
+static HEAP: Counting = Counting::new();
+
+/// What an idle connection may cost. It is two blocks: 512 bytes for its task, which is tokio's cell
+/// with the driver in it, and 256 for what tokio keeps for a socket.
+const GATE: i64 = 800;
+
+const CLIENTS: usize = 1000;
+const WARM_UP: usize = 64;
+
+/// What may be left of a thousand connections: queues of the runtime.
+const REMAINDER: i64 = 16 * 1024;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+#[test]
+fn an_idle_connection_on_one_thread() {
+    alone("an_idle_connection_on_one_thread", || idle(&Host::on_one_thread()));
+}
+
+#[test]
+fn an_idle_connection_on_two_workers() {
+    alone("an_idle_connection_on_two_workers", || idle(&Host::on_two_workers()));
+}
+
+fn idle(host: &Host) {
+    let mut clients = Vec::with_capacity(CLIENTS);
+    clients.extend((0..WARM_UP).map(|_| host.client()));
+    clients.clear();
+    let start = quiet();
+
+    clients.extend((0..CLIENTS).map(|_| host.client()));
+    let grown = quiet().since(&start);
+    let each = grown.bytes() / CLIENTS as i64;
+    println!("\nan idle connection costs {each} bytes\n{}", grown.split(CLIENTS));
+
+    clients.clear();
+    let begun = Instant::now();
+    while HEAP.snapshot().since(&start).bytes() > REMAINDER {
+        let left = HEAP.snapshot().since(&start);
+        assert!(begun.elapsed() < DEADLINE, "of connections that ended is left\n{}", left.split(1));
+        thread::yield_now();
+    }
+    assert!(each < GATE, "an idle connection costs {each} bytes\n{}", grown.split(CLIENTS));
+}
+
+#[test]
+fn an_echo_allocates_nothing_on_one_thread() {
+    alone("an_echo_allocates_nothing_on_one_thread", || echo(&Host::on_one_thread()));
+}
+
+#[test]
+fn an_echo_allocates_nothing_on_two_workers() {
+    alone("an_echo_allocates_nothing_on_two_workers", || echo(&Host::on_two_workers()));
+}
+
+fn echo(host: &Host) {
+    let mut clients: Vec<_> = (0..4).map(|_| host.client()).collect();
+    for in_flight in [1, 16] {
+        // Twenty bytes in a binary frame, masked with zeros.
+        let message = [&[0x82, 0x80 | 20, 0, 0, 0, 0][..], &[7; 20]].concat().repeat(in_flight);
+        let answer = [&[0x82, 20][..], &[7; 20]].concat().repeat(in_flight);
+        let mut answered = vec![0; answer.len()];
+        let mut round = || {
+            for client in &mut clients {
+                client.write_all(&message).expect("the server reads");
+            }
+            for client in &mut clients {
+                client.read_exact(&mut answered).expect("the server answers");
+                assert_eq!(answered, answer);
+            }
+        };
+        (0..100).for_each(|_| round());
+        let before = quiet();
+        (0..1000).for_each(|_| round());
+        let after = quiet().since(&before);
+        assert_eq!(
+            (after.allocations(), after.bytes()),
+            (0, 0),
+            "{in_flight} in flight\n{}",
+            after.split(1)
+        );
+    }
+}
+
+/// A server on threads of its own.
+struct Host {
+    address: SocketAddr,
+    _closing: watch::Sender<bool>,
+    _runtime: Option<Runtime>,
+}
+
+impl Host {
+    fn on_one_thread() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (address, closing, serve) = serve();
+        thread::spawn(move || runtime.block_on(serve));
+        Self { address, _closing: closing, _runtime: None }
+    }
+
+    fn on_two_workers() -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (address, closing, serve) = serve();
+        runtime.spawn(serve);
+        Self { address, _closing: closing, _runtime: Some(runtime) }
+    }
+
+    /// A client that has had one message echoed.
+    fn client(&self) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).expect("the server listens");
+        client.set_nodelay(true).expect("a TCP socket");
+        client.set_read_timeout(Some(DEADLINE)).expect("a valid timeout");
+        client.write_all(UPGRADE_TO_ECHO.as_bytes()).expect("the server reads");
+        client.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).expect("the server reads");
+        let mut answer = [0; 512];
+        let mut len = 0;
+        while !answer[..len].ends_with(b"\r\n\r\n\x81\x02hi") {
+            len += client.read(&mut answer[len..]).expect("the server answers");
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101 "));
+        client
+    }
+}
+
+fn serve() -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()> + Send) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("a socket may be non-blocking");
+    let address = listener.local_addr().expect("it is bound");
+    let closing = watch::Sender::new(false);
+    let told = closing.subscribe();
+    let serve = async move {
+        let listener = TcpListener::from_std(listener).expect("it is non-blocking");
+        sockeye_net::accept(listener, Site::new(), told).await;
+    };
+    (address, closing, serve)
+}
+
+/// The heap once nothing happens to it any more.
+fn quiet() -> Snapshot {
+    const LOOKS: u32 = 2000;
+    let begun = Instant::now();
+    let (mut last, mut same) = ((HEAP.allocations(), HEAP.live_bytes()), 0);
+    while same < LOOKS {
+        assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
+        thread::yield_now();
+        let now = (HEAP.allocations(), HEAP.live_bytes());
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    HEAP.snapshot()
+}

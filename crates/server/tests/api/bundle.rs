@@ -1,0 +1,102 @@
+//! The client that browsers load.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sockeye_server::{Server, ServerBuilder};
+use sockeye_testkit::peer::{Response, http};
+
+use crate::harness::{FACES, Running, root, serve};
+
+fn builder() -> ServerBuilder {
+    Server::builder().namespace(root())
+}
+
+async fn get(server: &Running, name: &str, headers: &str) -> Response {
+    let request = format!("GET /socket.io/{name} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+    http(server.address, &request).await
+}
+
+#[tokio::test]
+async fn the_script_and_the_module() {
+    for face in FACES {
+        let server = face.serve(builder()).await;
+        for name in ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js"] {
+            let response = get(&server, name, "").await;
+            assert_eq!(response.status, 200, "{face:?} {name}");
+            let kind = response.header("content-type").unwrap();
+            assert!(kind.starts_with("application/javascript"), "{kind}");
+            assert!(response.text().contains("io"), "{name}");
+            assert!(!response.header("etag").unwrap().is_empty());
+        }
+        // A query does not change the file.
+        let response = get(&server, "socket.io.js?v=1", "").await;
+        assert_eq!(response.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_known_version_is_not_sent_again() {
+    let server = serve(builder()).await;
+    let first = get(&server, "socket.io.js", "").await;
+    let etag = first.header("etag").unwrap();
+    assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+    for known in [etag, &format!("W/{etag}"), &format!("\"other\", {etag}")] {
+        let again = get(&server, "socket.io.js", &format!("If-None-Match: {known}\r\n")).await;
+        assert_eq!(again.status, 304, "{known}");
+        assert_eq!(again.header("etag"), Some(etag));
+        assert!(again.body.is_empty());
+    }
+    let changed = get(&server, "socket.io.js", "If-None-Match: \"other\"\r\n").await;
+    assert_eq!(changed.status, 200);
+    assert_eq!(changed.body, first.body);
+}
+
+#[tokio::test]
+async fn without_a_client_there_is_none() {
+    let server = serve(builder().without_client()).await;
+    let response = get(&server, "socket.io.js", "").await;
+    assert!((400..500).contains(&response.status), "{}", response.head);
+}
+
+/// A directory that is gone afterwards.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn the_official_bundles_instead() {
+    let directory = Directory::new("bundles");
+    fs::write(directory.0.join("socket.io.js"), "official").unwrap();
+    fs::write(directory.0.join("socket.io.js.map"), "{}").unwrap();
+    fs::write(directory.0.join("socket.io.msgpack.min.js"), "msgpack").unwrap();
+    fs::write(directory.0.join("secret.txt"), "secret").unwrap();
+    let server = serve(builder().serve_client(&directory.0).unwrap()).await;
+    assert_eq!(get(&server, "socket.io.js", "").await.text(), "official");
+    assert_eq!(get(&server, "socket.io.msgpack.min.js", "").await.text(), "msgpack");
+    let map = get(&server, "socket.io.js.map", "").await;
+    assert!(map.header("content-type").unwrap().starts_with("application/json"));
+    for hidden in ["secret.txt", "../secret.txt", "socket.io.esm.min.js", "%2e%2e/secret.txt"] {
+        let response = get(&server, hidden, "").await;
+        assert!((400..500).contains(&response.status), "{hidden}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_without_bundles_is_an_error() {
+    let directory = Directory::new("empty");
+    assert!(builder().serve_client(&directory.0).is_err());
+    assert!(builder().serve_client(directory.0.join("missing")).is_err());
+}

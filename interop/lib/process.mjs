@@ -1,0 +1,70 @@
+// Servers as child processes: started, found by the line they print, and ended whatever happens.
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+const alive = new Set();
+process.on("exit", () => {
+  for (const child of alive) child.kill("SIGKILL");
+});
+// A signal's default would end this process without its "exit" event.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
+/**
+ * Starts a server and waits for the line that holds `http://127.0.0.1:PORT`.
+ * Returns `{ url, port, stop(signal) }`; `stop` waits for its end and returns its exit code.
+ */
+export async function start(command, args) {
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  alive.add(child);
+  const ended = new Promise((resolve) => {
+    child.once("error", resolve);
+    child.once("exit", (code) => {
+      alive.delete(child);
+      resolve(code);
+    });
+  });
+  let stderr = "";
+  child.stderr.on("data", (chunk) => (stderr += chunk));
+  const url = await new Promise((resolve, reject) => {
+    createInterface(child.stdout).on("line", (line) => {
+      const match = /http:\/\/127\.0\.0\.1:\d+/.exec(line);
+      if (match) resolve(match[0]);
+    });
+    ended.then((end) => reject(new Error(`${command} ended (${end}) before it listened\n${stderr}`)));
+  });
+  return {
+    url,
+    port: Number(new URL(url).port),
+    stop(signal = "SIGKILL") {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+const NODE_ONLY = process.env.INTEROP_ONLY === "node";
+
+function binary(variable, what) {
+  const path = process.env[variable];
+  if (!path) throw new Error(`${variable} is not set: it must hold the path of ${what} (INTEROP_ONLY=node tests without it)`);
+  return path;
+}
+
+const node = (script) => (port) =>
+  start(process.execPath, [new URL(`../${script}`, import.meta.url).pathname, "--port", String(port)]);
+
+/** Name → a function that starts that server on a port (0: a free one). What is tested against what is here. */
+export const scenarioServers = {
+  npm: node("scenario/node-server.mjs"),
+  ...(!NODE_ONLY && {
+    sockeye: (port) => start(binary("SOCKEYE_INTEROP_SERVER", "the binary sockeye-interop-server"), ["--port", String(port)]),
+  }),
+};
+
+export const chatServers = {
+  npm: node("chat/reference-server.mjs"),
+  ...(!NODE_ONLY && {
+    sockeye: (port) => start(binary("SOCKEYE_BIN", "the binary sockeye"), ["serve", "--port", String(port)]),
+  }),
+};
