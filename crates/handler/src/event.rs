@@ -40,6 +40,13 @@ pub trait FromEvent<C>: Sized {
     fn from_event(context: &C, event: &mut Event<'_>) -> Result<Self, Rejection>;
 }
 
+/// For handlers that want to be called even if an extractor fails.
+impl<C, T: FromEvent<C>> FromEvent<C> for Result<T, Rejection> {
+    fn from_event(context: &C, event: &mut Event<'_>) -> Result<Self, Rejection> {
+        Ok(T::from_event(context, event))
+    }
+}
+
 /// Why a handler could not be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {

@@ -155,6 +155,11 @@ impl Broadcast {
     pub fn disconnect(&self) {
         self.sockets().iter().for_each(Socket::disconnect);
     }
+
+    /// Closes the connections of all of their clients; see [`Socket::disconnect_client`].
+    pub fn disconnect_clients(&self) {
+        self.sockets().iter().for_each(Socket::disconnect_client);
+    }
 }
 
 impl Socket {

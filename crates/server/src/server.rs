@@ -148,9 +148,10 @@ impl Server {
         self.inner.engine.len()
     }
 
-    /// Closes the server: it accepts no more connections, its clients are disconnected (`server
-    /// shutting down`; they hear `transport close` and will try to reconnect), and handlers that
-    /// are still running after the [grace](ServerBuilder::grace) are aborted.
+    /// Closes the server: it accepts no more connections, its clients get what is queued for them
+    /// and are disconnected (`server shutting down`; they hear `transport close` and will try to
+    /// reconnect), and what is still going on after the [grace](ServerBuilder::grace) is cut off:
+    /// handlers are aborted, clients that do not answer are left alone.
     ///
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait,
     /// and with it the abortion of what outlives the grace.
@@ -159,7 +160,7 @@ impl Server {
         let core = &self.inner.core;
         core.handlers.close();
         let ended = async {
-            while !self.inner.engine.is_empty() {
+            while !self.inner.engine.is_quiet() {
                 // A handshake that was under way may open a session behind the first sweep.
                 self.inner.engine.close_all(CloseReason::ServerShuttingDown);
                 sleep(CLOSE_CHECK).await;

@@ -115,29 +115,40 @@ impl Assembly {
 
 /// Refuses a packet with a placeholder for an attachment that it does not announce, before its
 /// attachments are awaited. (Node finds out when all have come.)
+///
+/// It also refuses more placeholders than attachments: no encoder writes them, and a type that
+/// takes its bytes by copy would let a small packet grow without limit. For the same reason what
+/// nests too deep to be looked through is refused, though Node would take it.
 fn check_placeholders(args: &str, announced: u32) -> Result<(), Error> {
-    let mut illegal = false;
+    let mut found = Found { illegal: false, placeholders: 0 };
     let mut arguments = Arguments::new(args, &[]);
-    // The JSON is well-formed, but may nest deeper, or hold stranger strings, than can be visited.
-    // Then whoever wants the arguments meets the same obstacle, and is told.
     while !arguments.is_empty() {
-        let walk = Walk { announced, illegal: &mut illegal };
-        if arguments.next(walk).is_err() {
+        if arguments.next(Walk { announced, found: &mut found }).is_err() {
+            found.illegal = true;
             break;
         }
     }
-    if illegal { Err(Misbehaviour::PlaceholderOutOfRange.into()) } else { Ok(()) }
+    if found.illegal || found.placeholders > announced {
+        return Err(Misbehaviour::PlaceholderOutOfRange.into());
+    }
+    Ok(())
 }
 
-/// Visits a value with all that is in it, looking for placeholders out of range.
+/// What a [`Walk`] came upon.
+struct Found {
+    illegal: bool,
+    placeholders: u32,
+}
+
+/// Visits a value with all that is in it, looking for placeholders.
 struct Walk<'a> {
     announced: u32,
-    illegal: &'a mut bool,
+    found: &'a mut Found,
 }
 
 impl Walk<'_> {
     fn again(&mut self) -> Walk<'_> {
-        Walk { announced: self.announced, illegal: self.illegal }
+        Walk { announced: self.announced, found: self.found }
     }
 }
 
@@ -204,8 +215,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
         }
         let legal = |num| (0.0..f64::from(self.announced)).contains(&num);
-        if placeholder == Scalar::True && !matches!(num, Scalar::Number(num) if legal(num)) {
-            *self.illegal = true;
+        if placeholder == Scalar::True {
+            self.found.placeholders = self.found.placeholders.saturating_add(1);
+            self.found.illegal |= !matches!(num, Scalar::Number(num) if legal(num));
         }
         Ok(Scalar::Other)
     }

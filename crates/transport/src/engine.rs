@@ -1,6 +1,7 @@
 //! Where sessions come from: the judge of handshakes and the list of who is there.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
@@ -23,6 +24,9 @@ const ENABLED: &[Transport] = &[Transport::Websocket];
 pub(crate) struct Sessions {
     pub(crate) config: Config,
     open: Mutex<HashMap<Sid, Arc<Shared>>>,
+    /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
+    /// their way.
+    alive: AtomicUsize,
 }
 
 impl Sessions {
@@ -32,6 +36,16 @@ impl Sessions {
 
     pub(crate) fn insert(&self, session: &Arc<Shared>) {
         self.open().insert(session.sid(), session.clone());
+    }
+
+    /// A connection begins.
+    pub(crate) fn begin(&self) {
+        self.alive.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is over.
+    pub(crate) fn end(&self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn remove(&self, session: &Shared) {
@@ -64,7 +78,8 @@ pub struct Engine {
 impl Engine {
     /// An engine without sessions.
     pub fn new(config: Config) -> Self {
-        Self { sessions: Arc::new(Sessions { config: config.settled(), open: Mutex::default() }) }
+        let (config, open, alive) = (config.settled(), Mutex::default(), AtomicUsize::new(0));
+        Self { sessions: Arc::new(Sessions { config, open, alive }) }
     }
 
     /// How many sessions are open. Node's `engine.clientsCount`.
@@ -76,6 +91,11 @@ impl Engine {
     /// Whether no session is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether every session's connection is over: nothing is being written any more.
+    pub fn is_quiet(&self) -> bool {
+        self.sessions.alive.load(Ordering::Relaxed) == 0
     }
 
     /// Ends every session, once what is queued for it has been written.

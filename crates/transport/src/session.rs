@@ -28,6 +28,7 @@ pub struct Session<H> {
 
 impl<H: Handler> Session<H> {
     pub(crate) fn new(sessions: Arc<Sessions>, shared: Arc<Shared>, handler: H) -> Self {
+        sessions.begin();
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
         Self { engine, sessions, shared, stalled: false, handler }
     }
@@ -169,5 +170,11 @@ impl<H: Handler> Protocol for Session<H> {
         let reason = self.shared.set_closed(reason);
         self.sessions.remove(&self.shared);
         self.handler.closed(now, reason);
+    }
+}
+
+impl<H> Drop for Session<H> {
+    fn drop(&mut self) {
+        self.sessions.end();
     }
 }
