@@ -32,7 +32,10 @@ impl Endpoint for Echoes {
         let judged = handshake::judge(handshake::Request {
             method: request.method().as_str(),
             version: (1, 1),
-            headers: request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+            headers: request
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes())),
         });
         match judged {
             Ok(accept) => {
@@ -43,7 +46,10 @@ impl Endpoint for Echoes {
                     .header("sec-websocket-accept", accept.accept_key.as_str())
                     .body(())
                     .expect("these headers are valid");
-                Answer::Upgrade(response, Echo { outbox: Outbox::new(1 << 20), limits: Limits::default() })
+                Answer::Upgrade(
+                    response,
+                    Echo { outbox: Outbox::new(1 << 20), limits: Limits::default() },
+                )
             }
             Err(refusal) => {
                 let mut response = Response::new(full(refusal.to_string()));

@@ -251,7 +251,7 @@ fn placeholders_name_what_is_announced() {
         r#"1,[{"a":{"num":9,"_placeholder":true}}]"#,
         r#"{"\u005fplaceholder":true,"num":2}"#,
         // More than attachments: each would be a copy.
-        &vec![r#"{"_placeholder":true,"num":1}"#; 3].join(","),
+        &[r#"{"_placeholder":true,"num":1}"#; 3].join(","),
         // This cannot be looked through to the end.
         &format!("{}1{}", "[".repeat(1000), "]".repeat(1000)),
     ] {

@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sockeye::{
-    AckError, Args, Data, DisconnectReason, Handshake, Namespace, Socket, Value,
-};
+use sockeye::{AckError, Args, Data, DisconnectReason, Handshake, Namespace, Socket, Value};
 
 use crate::{drop_me, echo, whoami};
 
@@ -143,8 +141,7 @@ fn relay(socket: Socket, Data(route): Data<Route>, Data(Args(mut args)): Data<Ar
         let own = |room| if room == "self" { socket.id().to_owned() } else { room };
         rooms.into_iter().map(own).collect()
     };
-    let mut target =
-        if route.from == "socket" { socket.broadcast() } else { socket.everyone() };
+    let mut target = if route.from == "socket" { socket.broadcast() } else { socket.everyone() };
     if let Some(rooms) = route.to {
         target = target.to(named(rooms));
     }

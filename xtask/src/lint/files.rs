@@ -72,7 +72,8 @@ fn code_lines(text: &str) -> usize {
 /// Whether `std` comes back in by the side door.
 fn links_std(text: &str) -> bool {
     let mut before = "";
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let code = text.lines().take(code_lines(text));
+    for line in code.map(str::trim).filter(|line| !line.is_empty()) {
         if line.starts_with("extern crate std") && before != "#[cfg(test)]" {
             return true;
         }
@@ -124,6 +125,7 @@ mod tests {
     #[test]
     fn std_is_linked_for_tests_alone() {
         assert!(!links_std("#![no_std]\n#[cfg(test)]\nextern crate std;\nextern crate alloc;"));
+        assert!(!links_std("#[cfg(test)]\nmod tests {\n    extern crate std;\n}\n"));
         assert!(links_std("#![no_std]\nextern crate std;"));
         assert!(links_std("#[cfg(feature = \"std\")]\nextern crate std as system;"));
     }
