@@ -50,13 +50,24 @@ pub struct Places {
 
 /// The dispatcher of one session.
 pub struct Dispatch<C> {
+    /// There while events wait: most sessions never have one.
+    queue: Option<Box<Queue<C>>>,
+}
+
+struct Queue<C> {
     waiting: VecDeque<Waiting<C>>,
-    waiting_bytes: usize,
+    bytes: usize,
 }
 
 impl<C> Default for Dispatch<C> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), waiting_bytes: 0 }
+        Self { queue: None }
+    }
+}
+
+impl<C> Default for Queue<C> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0 }
     }
 }
 
@@ -74,7 +85,7 @@ impl<C: Context> Dispatch<C> {
         ready: bool,
         routes: &Routes<C>,
     ) {
-        if ready && self.waiting.is_empty() && has_place(context, limits) {
+        if ready && self.queue.is_none() && has_place(context, limits) {
             start_all(context, &mut event, ack, routes);
             return;
         }
@@ -85,8 +96,9 @@ impl<C: Context> Dispatch<C> {
             attachments: event.attachments.into(),
             ack,
         };
-        self.waiting_bytes += waiting.bytes();
-        self.waiting.push_back(waiting);
+        let queue = self.queue.get_or_insert_default();
+        queue.bytes += waiting.bytes();
+        queue.waiting.push_back(waiting);
     }
 
     /// Runs what waited, as far as places are free. `ready` says which sockets take events by now,
@@ -97,8 +109,9 @@ impl<C: Context> Dispatch<C> {
         ready: impl Fn(&C) -> bool,
         routes: impl Fn(&C) -> &Routes<C>,
     ) {
+        let Some(mut queue) = self.queue.take() else { return };
         let mut kept = VecDeque::new();
-        while let Some(waiting) = self.waiting.pop_front() {
+        while let Some(waiting) = queue.waiting.pop_front() {
             if !has_place(&waiting.context, limits) {
                 kept.push_back(waiting);
                 break;
@@ -107,25 +120,28 @@ impl<C: Context> Dispatch<C> {
                 kept.push_back(waiting);
                 continue;
             }
-            self.waiting_bytes -= waiting.bytes();
+            queue.bytes -= waiting.bytes();
             // As in Node, what had not reached a handler when the socket left is dropped.
             if waiting.context.is_connected() {
                 let mut event = Event::new(&waiting.name, &waiting.args, &waiting.attachments);
                 start_all(&waiting.context, &mut event, waiting.ack, routes(&waiting.context));
             }
         }
-        kept.append(&mut self.waiting);
-        self.waiting = kept;
+        kept.append(&mut queue.waiting);
+        if !kept.is_empty() {
+            queue.waiting = kept;
+            self.queue = Some(queue);
+        }
     }
 
     /// Whether events wait.
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.queue.is_some()
     }
 
     /// Whether so much waits that nothing more should be read.
     pub fn is_full(&self, limits: &Limits) -> bool {
-        self.waiting_bytes > limits.max_waiting_bytes
+        self.queue.as_ref().is_some_and(|queue| queue.bytes > limits.max_waiting_bytes)
     }
 }
 
@@ -279,9 +295,7 @@ pub fn yield_place(places: &Places) {
 
 impl<C> std::fmt::Debug for Dispatch<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dispatch")
-            .field("waiting", &self.waiting.len())
-            .field("waiting_bytes", &self.waiting_bytes)
-            .finish()
+        let waiting = self.queue.as_ref().map_or(0, |queue| queue.waiting.len());
+        f.debug_struct("Dispatch").field("waiting", &waiting).finish()
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::io::Output;
+use crate::io::Sink;
 
 /// Payloads from this size on are not copied.
 pub const SHARE_FROM: usize = 8 * 1024;
@@ -73,7 +73,7 @@ impl Cork {
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        io: &mut impl Output,
+        io: &mut impl Sink,
     ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let written = if self.shared.is_empty() {
@@ -164,7 +164,7 @@ mod tests {
 
         // 700 divides neither a slice nor the whole.
         let (here, mut there) = tokio::io::duplex(700);
-        let mut io = Io::Dyn(Box::pin(here));
+        let (mut io, _) = Io::Dyn(Box::pin(here)).split();
         let reader = tokio::spawn(async move {
             let mut all = Vec::new();
             there.read_to_end(&mut all).await.map(|_| all)

@@ -30,7 +30,7 @@ use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame
 
 use crate::clock;
 use crate::cork::{Cork, FULL};
-use crate::io::{Io, Output};
+use crate::io::{Input, Io, Sink};
 use crate::protocol::{Cause, Close, Intake, Message, Protocol};
 use crate::scratch::Scratch;
 use crate::wheel::{Rounding, TICK, Timer};
@@ -75,18 +75,24 @@ enum Phase {
     Shut,
 }
 
+/// The write side.
+enum Output {
+    /// This driver's alone.
+    Own(Box<Writer>),
+    /// Others may write, too.
+    Shared(Arc<dyn Wired>),
+}
+
 /// The future that drives one connection to its end.
 pub struct Driver<P: Protocol> {
     phase: Phase,
-    io: Io,
+    input: Input,
     websocket: websocket::Connection,
     protocol: P,
     /// Input that was read and is not judged yet.
     unread: Option<Box<[u8]>>,
-    /// The writer, if it is this driver's alone.
-    own: Writer,
-    /// What shares its writer with this driver, if others may write, too.
-    wired: Option<Arc<dyn Wired>>,
+    /// Taken only while it is written to.
+    output: Option<Output>,
     /// The last write blocked.
     blocked: bool,
     /// The outbox was found sealed.
@@ -118,23 +124,21 @@ impl<P: Protocol> Driver<P> {
     ///
     /// `leftover` is what the client sent behind its handshake.
     pub fn new(io: Io, leftover: &[u8], protocol: P) -> Self {
-        let wired = protocol.wired();
-        let io = match (io, &wired) {
-            (Io::Tcp(stream), Some(wired)) => {
-                let (reader, half) = stream.into_split();
-                wire::lock(wired.writer()).half = Some(half);
-                Io::Reader(reader)
+        let (input, half) = io.split();
+        let output = match protocol.wired() {
+            Some(wired) => {
+                wire::lock(wired.writer()).half = half;
+                Output::Shared(wired)
             }
-            (io, _) => io,
+            None => Output::Own(Box::new(Writer { half, ..Writer::default() })),
         };
         Self {
             phase: Phase::Open,
-            io,
+            input,
             websocket: websocket::Connection::new(Role::Server),
             protocol,
             unread: (!leftover.is_empty()).then(|| leftover.into()),
-            own: Writer::default(),
-            wired,
+            output: Some(output),
             blocked: false,
             sealed: false,
             deadline: u64::MAX,
@@ -153,17 +157,15 @@ impl<P: Protocol> Driver<P> {
         if matches!(read, Stop::Done) {
             return Stop::Done;
         }
-        let wired = self.wired.take();
-        let wrote = match &wired {
-            Some(wired) => self.write(now, cx, cork, &mut wire::lock(wired.writer())),
-            None => {
-                let mut own = std::mem::take(&mut self.own);
-                let wrote = self.write(now, cx, cork, &mut own);
-                self.own = own;
-                wrote
+        let mut output = self.output.take();
+        let wrote = match &mut output {
+            Some(Output::Own(writer)) => self.write(now, cx, cork, writer),
+            Some(Output::Shared(wired)) => {
+                self.write(now, cx, cork, &mut wire::lock(wired.writer()))
             }
+            None => Stop::Done,
         };
-        self.wired = wired;
+        self.output = output;
         match (read, wrote) {
             (_, Stop::Done) => Stop::Done,
             (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
@@ -211,7 +213,7 @@ impl<P: Protocol> Driver<P> {
         let mut messages = MESSAGES;
         for _ in 0..READS {
             if self.phase == Phase::Open && self.protocol.intake() == Intake::Stalled {
-                if self.io.is_hung_up() {
+                if self.input.is_hung_up() {
                     return self.lost(now, None);
                 }
                 return Stop::Idle;
@@ -222,7 +224,7 @@ impl<P: Protocol> Driver<P> {
                 }
                 continue;
             }
-            match self.io.poll_read(cx, receive) {
+            match self.input.poll_read(cx, receive) {
                 Poll::Pending => return Stop::Idle,
                 Poll::Ready(Ok(0)) => return self.lost(now, None),
                 Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
@@ -345,7 +347,7 @@ impl<P: Protocol> Driver<P> {
             }
             let written = match &mut writer.half {
                 Some(half) => cork.poll_write(cx, half),
-                None => cork.poll_write(cx, &mut self.io),
+                None => cork.poll_write(cx, &mut self.input),
             };
             match written {
                 Poll::Ready(Ok(())) => released = std::mem::take(&mut unreleased),
@@ -365,7 +367,7 @@ impl<P: Protocol> Driver<P> {
             // Not awaited: a socket's shutdown is done at once, and another stream's is a courtesy.
             let _ = match &mut writer.half {
                 Some(half) => half.poll_shutdown(cx),
-                None => self.io.poll_shutdown(cx),
+                None => self.input.poll_shutdown(cx),
             };
             self.phase = Phase::Shut;
         }
@@ -440,7 +442,10 @@ impl<P: Protocol> Future for Driver<P> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let wake_up = WakeUp::begin(this.wired.as_ref());
+        let wake_up = WakeUp::begin(match &this.output {
+            Some(Output::Shared(wired)) => Some(wired),
+            Some(Output::Own(_)) | None => None,
+        });
         let mut scratch = Scratch::take();
         let Scratch { receive, cork } = &mut *scratch;
         let stop = this.drive(cx, receive, cork);
@@ -463,7 +468,7 @@ impl<P: Protocol> Future for Driver<P> {
 impl<P: Protocol> Drop for Driver<P> {
     fn drop(&mut self) {
         self.protocol.outbox().close();
-        if let Some(wired) = &self.wired {
+        if let Some(Output::Shared(wired)) = &self.output {
             // Whoever holds the connection's shared part longer must not hold its socket open.
             let written_half = std::mem::take(&mut *wire::lock(wired.writer()));
             drop(written_half);
@@ -474,6 +479,6 @@ impl<P: Protocol> Drop for Driver<P> {
 
 impl<P: Protocol> std::fmt::Debug for Driver<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("phase", &self.phase).field("io", &self.io).finish()
+        f.debug_struct("Driver").field("phase", &self.phase).field("input", &self.input).finish()
     }
 }

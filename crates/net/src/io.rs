@@ -15,18 +15,34 @@ pub trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
-/// The stream of one connection.
+/// The stream of one connection, as it is handed over.
 pub enum Io {
     /// A TCP socket, without a detour.
     Tcp(TcpStream),
-    /// The reading side of a TCP socket; the [`Writer`](crate::Writer) that the connection shares
-    /// with others has the other one.
-    Reader(OwnedReadHalf),
     /// Anything else: TLS, HTTP/2, a Unix socket, a test's pipe.
     Dyn(Pin<Box<dyn Stream>>),
 }
 
 impl Io {
+    /// The input, and the output where it can be separated.
+    pub(crate) fn split(self) -> (Input, Option<OwnedWriteHalf>) {
+        match self {
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Input::Tcp(reader), Some(writer))
+            }
+            Self::Dyn(stream) => (Input::Dyn(stream), None),
+        }
+    }
+}
+
+/// The reading side of a connection; of a stream that cannot be split, both.
+pub(crate) enum Input {
+    Tcp(OwnedReadHalf),
+    Dyn(Pin<Box<dyn Stream>>),
+}
+
+impl Input {
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -34,8 +50,7 @@ impl Io {
     ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         let polled = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Self::Reader(half) => Pin::new(half).poll_read(cx, &mut buffer),
+            Self::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
             Self::Dyn(stream) => stream.as_mut().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
@@ -46,12 +61,8 @@ impl Io {
     /// Only a TCP socket knows; there is no wake-up for it while unread bytes wait, so it is asked
     /// from time to time.
     pub(crate) fn is_hung_up(&self) -> bool {
-        let stream = match self {
-            Self::Tcp(stream) => stream,
-            Self::Reader(half) => half.as_ref(),
-            Self::Dyn(_) => return false,
-        };
-        let ready = pin!(stream.ready(Interest::READABLE));
+        let Self::Tcp(half) = self else { return false };
+        let ready = pin!(half.as_ref().ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
             Poll::Ready(Err(_)) => true,
@@ -61,7 +72,7 @@ impl Io {
 }
 
 /// Where bytes go out.
-pub(crate) trait Output {
+pub(crate) trait Sink {
     /// Writes some of the slices' bytes.
     fn poll_write(
         &mut self,
@@ -87,36 +98,34 @@ fn write<W: AsyncWrite + ?Sized>(
     }
 }
 
-impl Output for Io {
+impl Sink for Input {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => write(Pin::new(stream), cx, slices),
+            Self::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             Self::Dyn(stream) => write(stream.as_mut(), cx, slices),
-            Self::Reader(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(_) | Self::Reader(_) => Poll::Ready(Ok(())),
+            Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Dyn(stream) => stream.as_mut().poll_flush(cx),
         }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
-            Self::Reader(_) => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl Output for OwnedWriteHalf {
+impl Sink for OwnedWriteHalf {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -144,7 +153,15 @@ impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
-            Self::Reader(half) => f.debug_tuple("Reader").field(half).finish(),
+            Self::Dyn(_) => f.write_str("Dyn(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(half) => f.debug_tuple("Tcp").field(half).finish(),
             Self::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }

@@ -28,7 +28,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::runtime::Handle;
 
 use crate::cork::{Cork, FULL};
-use crate::io::Output;
+use crate::io::Sink;
 
 /// The most connections that one wake-up writes to itself where other threads could help; further
 /// ones are woken, so that all threads share a large audience.
@@ -114,7 +114,7 @@ pub fn flush<E: Entry>(
 /// one poll of a task it pretends that the socket is full.
 struct AtOnce<'a>(&'a OwnedWriteHalf);
 
-impl Output for AtOnce<'_> {
+impl Sink for AtOnce<'_> {
     fn poll_write(
         &mut self,
         _: &mut Context<'_>,

@@ -7,6 +7,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,7 @@ fn an_idle_connection_on_two_workers() {
 
 fn idle(host: &Host) {
     let mut clients = Vec::with_capacity(CLIENTS);
-    clients.extend((0..WARM_UP).map(|_| host.client()));
-    clients.clear();
+    host.warm_up();
     let start = quiet();
 
     clients.extend((0..CLIENTS).map(|_| host.client()));
@@ -73,6 +73,7 @@ fn an_echo_allocates_nothing_on_two_workers() {
 }
 
 fn echo(host: &Host) {
+    host.warm_up();
     let mut clients: Vec<_> = (0..4).map(|_| host.client()).collect();
     for in_flight in [1, 16] {
         // Twenty bytes in a binary frame, masked with zeros.
@@ -105,7 +106,8 @@ fn echo(host: &Host) {
 struct Host {
     address: SocketAddr,
     _closing: watch::Sender<bool>,
-    _runtime: Option<Runtime>,
+    /// Where there are several workers.
+    runtime: Option<Runtime>,
 }
 
 impl Host {
@@ -113,7 +115,7 @@ impl Host {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (address, closing, serve) = serve();
         thread::spawn(move || runtime.block_on(serve));
-        Self { address, _closing: closing, _runtime: None }
+        Self { address, _closing: closing, runtime: None }
     }
 
     fn on_two_workers() -> Self {
@@ -121,7 +123,25 @@ impl Host {
         let runtime = runtime.expect("a runtime");
         let (address, closing, serve) = serve();
         runtime.spawn(serve);
-        Self { address, _closing: closing, _runtime: Some(runtime) }
+        Self { address, _closing: closing, runtime: Some(runtime) }
+    }
+
+    /// Has clients come and go, on each of the server's threads, so that the threads' buffers are
+    /// there.
+    fn warm_up(&self) {
+        let visit = || drop((0..WARM_UP).map(|_| self.client()).collect::<Vec<_>>());
+        match &self.runtime {
+            None => visit(),
+            Some(runtime) => {
+                // One worker sleeps, so the other one serves; and the other way round.
+                let first = sleeping_worker(runtime);
+                visit();
+                let second = sleeping_worker(runtime);
+                drop(first);
+                visit();
+                drop(second);
+            }
+        }
     }
 
     /// A client that has had one message echoed.
@@ -141,6 +161,19 @@ impl Host {
     }
 }
 
+/// Blocks one of the workers that are not blocked, until what this returns is dropped.
+fn sleeping_worker(runtime: &Runtime) -> mpsc::Sender<()> {
+    let (wake, woken) = mpsc::channel();
+    let (sleeps, asleep) = mpsc::channel();
+    runtime.spawn(async move {
+        sleeps.send(()).expect("it is waited for");
+        // An error: the sender was dropped.
+        let _ = woken.recv();
+    });
+    asleep.recv_timeout(DEADLINE).expect("a worker is free");
+    wake
+}
+
 fn serve() -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()> + Send) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket may be non-blocking");
@@ -154,17 +187,19 @@ fn serve() -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()> + Send)
     (address, closing, serve)
 }
 
-/// The heap once nothing happens to it any more.
+/// The heap once nothing happens to it any more: for so long that a thread of the server which had
+/// to wait for its core has had it.
 fn quiet() -> Snapshot {
-    const LOOKS: u32 = 2000;
+    const REST: Duration = Duration::from_millis(100);
     let begun = Instant::now();
-    let (mut last, mut same) = ((HEAP.allocations(), HEAP.live_bytes()), 0);
-    while same < LOOKS {
+    let (mut last, mut since) = ((HEAP.allocations(), HEAP.live_bytes()), begun);
+    while since.elapsed() < REST {
         assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
         thread::yield_now();
         let now = (HEAP.allocations(), HEAP.live_bytes());
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
     }
     HEAP.snapshot()
 }

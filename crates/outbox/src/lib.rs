@@ -86,7 +86,9 @@ struct Inner<E> {
     notified: bool,
     blocked: bool,
     driver: Option<Waker>,
-    waiting: Vec<Waker>,
+    /// Boxed, because hardly any connection ever has somebody waiting.
+    #[expect(clippy::box_collection, reason = "a vector is 24 bytes in every connection")]
+    waiting: Option<Box<Vec<Waker>>>,
 }
 
 /// What [`Outbox::poll_take`] found besides entries.
@@ -119,7 +121,7 @@ impl<E: Entry> Outbox<E> {
                 notified: false,
                 blocked: false,
                 driver: None,
-                waiting: Vec::new(),
+                waiting: None,
             }),
         }
     }
@@ -177,8 +179,9 @@ impl<E: Entry> Outbox<E> {
             return Poll::Ready(Err(()));
         }
         if !inner.admits(bytes, Class::Data, self.limit) {
-            if !inner.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                inner.waiting.push(cx.waker().clone());
+            let waiting = inner.waiting.get_or_insert_default();
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
             }
             return Poll::Pending;
         }
@@ -209,7 +212,7 @@ impl<E: Entry> Outbox<E> {
             if inner.phase == Phase::Open {
                 inner.phase = Phase::Sealed;
             }
-            (inner.driver.take(), mem::take(&mut inner.waiting))
+            (inner.driver.take(), inner.take_waiting())
         };
         waiting.into_iter().chain(waker).for_each(Waker::wake);
     }
@@ -220,7 +223,7 @@ impl<E: Entry> Outbox<E> {
             let mut inner = lock(&self.inner);
             inner.phase = Phase::Closed;
             inner.bytes = 0;
-            (inner.driver.take(), mem::take(&mut inner.waiting), mem::take(&mut inner.queue))
+            (inner.driver.take(), inner.take_waiting(), mem::take(&mut inner.queue))
         };
         drop(queue);
         waiting.into_iter().chain(waker).for_each(Waker::wake);
@@ -293,7 +296,6 @@ impl<E: Entry> Outbox<E> {
         let mut inner = lock(&self.inner);
         if inner.queue.is_empty() {
             inner.queue = VecDeque::new();
-            inner.waiting.shrink_to_fit();
         }
     }
 }
@@ -325,7 +327,11 @@ impl<E: Entry> Inner<E> {
         self.blocked = false;
         self.bytes = self.bytes.saturating_sub(released);
         // Half the limit is the low-water mark: below it, waiting emitters may go on.
-        if self.bytes <= limit / 2 { mem::take(&mut self.waiting) } else { Vec::new() }
+        if self.bytes <= limit / 2 { self.take_waiting() } else { Vec::new() }
+    }
+
+    fn take_waiting(&mut self) -> Vec<Waker> {
+        self.waiting.take().map_or_else(Vec::new, |waiting| *waiting)
     }
 
     /// Whether nothing will ever follow what was moved.

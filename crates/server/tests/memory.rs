@@ -7,6 +7,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,9 @@ const GATE: i64 = 2048;
 const CLIENTS: usize = 1000;
 const WARM_UP: usize = 64;
 
-/// How much of what a thousand clients cost may be found after them: a table that shrinks in
-/// halves, a queue of the runtime, the last client on its way out.
-const REMAINDER: i64 = 8 * 1024;
+/// How much of what a thousand clients cost may be found after them: tables that shrink in halves,
+/// a queue of the runtime. It is 1 % of what they cost.
+const REMAINDER: i64 = 24 * 1024;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -88,9 +89,7 @@ fn an_idle_client_within_axum_on_two_workers() {
 /// Measures an idle client, and what is left of a thousand when they are gone.
 fn idle(host: Host) {
     let mut clients = Vec::with_capacity(CLIENTS);
-    clients.extend((0..WARM_UP).map(|_| host.client()));
-    clients.clear();
-    host.await_clients(0);
+    host.warm_up();
     let start = quiet();
 
     clients.extend((0..CLIENTS).map(|_| host.client()));
@@ -140,6 +139,7 @@ fn coming_and_going(host: &Host) {
         }
         host.await_clients(0);
     };
+    host.warm_up();
     (0..WARM_UP).for_each(visit);
     let start = quiet();
     (0..2000).for_each(visit);
@@ -198,7 +198,8 @@ struct Host {
     threads: Threads,
     io: Server,
     address: SocketAddr,
-    _runtime: Option<Runtime>,
+    /// Where there are several workers.
+    runtime: Option<Runtime>,
 }
 
 impl std::fmt::Debug for Host {
@@ -241,7 +242,7 @@ impl Host {
                 Some(runtime)
             }
         };
-        Self { face, threads, io, address, _runtime: runtime }
+        Self { face, threads, io, address, runtime }
     }
 
     /// A client that has shaken hands, joined `/`, and had one event answered.
@@ -266,9 +267,43 @@ impl Host {
         client
     }
 
+    /// Has clients come and go, on each of the server's threads, so that all tables and the threads'
+    /// buffers are there.
+    fn warm_up(&self) {
+        let visit = || {
+            drop((0..WARM_UP).map(|_| self.client()).collect::<Vec<_>>());
+            self.await_clients(0);
+        };
+        match &self.runtime {
+            None => visit(),
+            Some(runtime) => {
+                // One worker sleeps, so the other one serves; and the other way round.
+                let first = sleeping_worker(runtime);
+                visit();
+                let second = sleeping_worker(runtime);
+                drop(first);
+                visit();
+                drop(second);
+            }
+        }
+    }
+
     fn await_clients(&self, clients: usize) {
         until("the number of clients", || self.io.clients() == clients);
     }
+}
+
+/// Blocks one of the workers that are not blocked, until what this returns is dropped.
+fn sleeping_worker(runtime: &Runtime) -> mpsc::Sender<()> {
+    let (wake, woken) = mpsc::channel();
+    let (sleeps, asleep) = mpsc::channel();
+    runtime.spawn(async move {
+        sleeps.send(()).expect("it is waited for");
+        // An error: the sender was dropped.
+        let _ = woken.recv();
+    });
+    asleep.recv_timeout(DEADLINE).expect("a worker is free");
+    wake
 }
 
 /// Sends a frame; the masking key is zero, which changes nothing.
@@ -296,16 +331,20 @@ fn expect(client: &mut TcpStream, beginning: &[u8]) {
     assert!(payload.starts_with(beginning), "{}", String::from_utf8_lossy(payload));
 }
 
-/// The heap once nothing happens to it any more.
+/// The heap once nothing happens to it any more: for so long that a thread of the server which had
+/// to wait for its core has had it.
 fn quiet() -> Snapshot {
-    const LOOKS: u32 = 2000;
-    let (mut last, mut same) = ((HEAP.allocations(), HEAP.live_bytes()), 0);
-    until("a heap at rest", || {
+    const REST: Duration = Duration::from_millis(100);
+    let begun = Instant::now();
+    let (mut last, mut since) = ((HEAP.allocations(), HEAP.live_bytes()), begun);
+    while since.elapsed() < REST {
+        assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
+        thread::yield_now();
         let now = (HEAP.allocations(), HEAP.live_bytes());
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-        same == LOOKS
-    });
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
     HEAP.snapshot()
 }
 

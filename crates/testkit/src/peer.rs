@@ -394,8 +394,8 @@ impl Peer {
         }
     }
 
-    /// The next message must be a close frame with this code (1005: without one), and then the
-    /// stream must end once it was answered, by a close frame of the same code.
+    /// The next message must be a close frame with this code (1005: without one). It is answered
+    /// with the same code; then the stream must end, and ends in this direction, too.
     ///
     /// # Panics
     ///
@@ -412,7 +412,7 @@ impl Peer {
             let payload = if code == 1005 { &[][..] } else { &payload };
             self.try_send_bytes(&frame(0x88, payload)).await;
             match self.recv_within(DEADLINE).await {
-                Some(Message::Eof) => {}
+                Some(Message::Eof) => self.finish().await,
                 found => self.fail(&format!("{caller}: expected the end, got {found:?}")),
             }
         }

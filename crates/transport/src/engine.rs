@@ -1,10 +1,11 @@
 //! Where sessions come from: the judge of handshakes and the list of who is there.
 
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
 use sockeye_engineio::{self as engineio, CloseReason, Query, Refusal, Sid, Transport};
@@ -23,19 +24,22 @@ const ENABLED: &[Transport] = &[Transport::Websocket];
 /// All open sessions, and what they have in common.
 pub(crate) struct Sessions {
     pub(crate) config: Config,
-    open: Mutex<HashMap<Sid, Arc<Shared>>>,
+    /// By their ids, which they hold themselves.
+    open: Mutex<HashTable<Arc<Shared>>>,
+    hasher: DefaultHashBuilder,
     /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
     /// their way.
     alive: AtomicUsize,
 }
 
 impl Sessions {
-    fn open(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Shared>>> {
+    fn open(&self) -> MutexGuard<'_, HashTable<Arc<Shared>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn insert(&self, session: &Arc<Shared>) {
-        self.open().insert(session.sid(), session.clone());
+        let hash = |session: &Arc<Shared>| self.hasher.hash_one(session.sid());
+        self.open().insert_unique(hash(session), session.clone(), hash);
     }
 
     /// A connection begins.
@@ -49,7 +53,18 @@ impl Sessions {
     }
 
     pub(crate) fn remove(&self, session: &Shared) {
-        let removed = self.open().remove(&session.sid());
+        let hash = self.hasher.hash_one(session.sid());
+        let mut open = self.open();
+        let removed = match open.find_entry(hash, |open| open.sid() == session.sid()) {
+            Ok(found) => found.remove().0,
+            Err(_) => return,
+        };
+        // A burst's table is given back, but not while it may soon be needed again.
+        if open.capacity() > 256 && open.len() < open.capacity() / 8 {
+            let twice = open.len() * 2;
+            open.shrink_to(twice, |session| self.hasher.hash_one(session.sid()));
+        }
+        drop(open);
         drop(removed);
     }
 }
@@ -78,8 +93,13 @@ pub struct Engine {
 impl Engine {
     /// An engine without sessions.
     pub fn new(config: Config) -> Self {
-        let (config, open, alive) = (config.settled(), Mutex::default(), AtomicUsize::new(0));
-        Self { sessions: Arc::new(Sessions { config, open, alive }) }
+        let sessions = Sessions {
+            config: config.settled(),
+            open: Mutex::default(),
+            hasher: DefaultHashBuilder::default(),
+            alive: AtomicUsize::new(0),
+        };
+        Self { sessions: Arc::new(sessions) }
     }
 
     /// How many sessions are open. Node's `engine.clientsCount`.
@@ -100,7 +120,7 @@ impl Engine {
 
     /// Ends every session, once what is queued for it has been written.
     pub fn close_all(&self, reason: CloseReason) {
-        let open: Vec<_> = self.sessions.open().values().cloned().collect();
+        let open: Vec<_> = self.sessions.open().iter().cloned().collect();
         for session in open {
             session.close(reason);
         }
@@ -108,7 +128,7 @@ impl Engine {
 
     /// Ends every session at once.
     pub fn discard_all(&self, reason: CloseReason) {
-        let open: Vec<_> = self.sessions.open().values().cloned().collect();
+        let open: Vec<_> = self.sessions.open().iter().cloned().collect();
         for session in open {
             session.discard(reason);
         }

@@ -5,8 +5,46 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
 use sockeye_engineio as engineio;
+
+/// The names of headers that browsers and proxies send: one byte each in a block.
+const KNOWN: [&str; 32] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "cookie",
+    "dnt",
+    "forwarded",
+    "host",
+    "origin",
+    "pragma",
+    "priority",
+    "referer",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-storage-access",
+    "sec-gpc",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Stands where a name that is not [`KNOWN`] follows, behind its length.
+const SPELT_OUT: u8 = u8::MAX;
 
 /// The request that opened the session: address, time, URL and headers.
 ///
@@ -16,8 +54,9 @@ use sockeye_engineio as engineio;
 pub struct Handshake {
     address: SocketAddr,
     issued: SystemTime,
-    /// The URL up to `url_len`; then, for each header, the lengths of name and value (two bytes
-    /// each, little-endian) and their bytes.
+    /// The URL up to `url_len`; then, for each header, its name (the place in [`KNOWN`], or
+    /// [`SPELT_OUT`], one byte of length and the name), the length of its value in two bytes,
+    /// little-endian, and the value.
     block: Box<[u8]>,
     url_len: u16,
 }
@@ -27,16 +66,23 @@ impl Handshake {
     /// longer one come from elsewhere, it is left out.
     pub(crate) fn new(address: SocketAddr, url: &str, headers: &HeaderMap) -> Self {
         let url = if url.len() <= usize::from(u16::MAX) { url } else { "" };
-        let headers: Vec<(&HeaderName, &HeaderValue)> =
-            headers.iter().filter(|(_, value)| value.len() <= usize::from(u16::MAX)).collect();
-        let size: usize =
-            headers.iter().map(|(name, value)| 4 + name.as_str().len() + value.len()).sum();
-        let mut block = Vec::with_capacity(url.len() + size);
+        let mut block = Vec::with_capacity(1024);
         block.extend_from_slice(url.as_bytes());
         for (name, value) in headers {
-            block.extend_from_slice(&(name.as_str().len() as u16).to_le_bytes());
-            block.extend_from_slice(&(value.len() as u16).to_le_bytes());
-            block.extend_from_slice(name.as_str().as_bytes());
+            let name = name.as_str();
+            let (Ok(name_len), Ok(value_len)) =
+                (u8::try_from(name.len()), u16::try_from(value.len()))
+            else {
+                continue;
+            };
+            match KNOWN.iter().position(|known| *known == name) {
+                Some(place) => block.push(place as u8),
+                None => {
+                    block.extend_from_slice(&[SPELT_OUT, name_len]);
+                    block.extend_from_slice(name.as_bytes());
+                }
+            }
+            block.extend_from_slice(&value_len.to_le_bytes());
             block.extend_from_slice(value.as_bytes());
         }
         let url_len = url.len() as u16;
@@ -62,13 +108,18 @@ impl Handshake {
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut rest = &self.block[usize::from(self.url_len)..];
         std::iter::from_fn(move || {
-            let (lengths, block) = rest.split_first_chunk::<4>()?;
-            let name_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
-            let value_len = usize::from(u16::from_le_bytes([lengths[2], lengths[3]]));
-            let (name, block) = block.split_at_checked(name_len)?;
-            let (value, block) = block.split_at_checked(value_len)?;
+            let (name, block) = match rest.split_first()? {
+                (&SPELT_OUT, block) => {
+                    let (len, block) = block.split_first()?;
+                    let (name, block) = block.split_at_checked(usize::from(*len))?;
+                    (std::str::from_utf8(name).ok()?, block)
+                }
+                (place, block) => (*KNOWN.get(usize::from(*place))?, block),
+            };
+            let (len, block) = block.split_first_chunk()?;
+            let (value, block) = block.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
             rest = block;
-            Some((std::str::from_utf8(name).ok()?, value))
+            Some((name, value))
         })
     }
 
@@ -99,6 +150,7 @@ impl fmt::Debug for Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn keeps_all_of_the_head_in_one_block() {
@@ -106,12 +158,16 @@ mod tests {
         headers.insert("host", HeaderValue::from_static("example.org"));
         headers.append("cookie", HeaderValue::from_static("a=1"));
         headers.append("cookie", HeaderValue::from_static("b=2"));
+        headers.insert("x-tenant", HeaderValue::from_static("blue"));
+        headers.insert("x-empty", HeaderValue::from_static(""));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let url = "/socket.io/?EIO=4&t=a%20b&t=c%26d";
         let handshake = Handshake::new(address, url, &headers);
         assert_eq!(handshake.url(), url);
         assert_eq!(handshake.header("Host"), Some("example.org"));
-        assert_eq!(handshake.headers().count(), 3);
+        assert_eq!(handshake.headers().count(), 5);
+        assert_eq!(handshake.header("x-tenant"), Some("blue"));
+        assert_eq!(handshake.header("x-empty"), Some(""));
         assert_eq!(handshake.header("cookie"), Some("a=1"));
         assert_eq!(handshake.query("t").as_deref(), Some("c&d"));
         assert_eq!(handshake.query("sid"), None);

@@ -11,6 +11,9 @@ const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
 const NONE: u32 = u32::MAX;
 
+/// Nodes that are kept when no timer is armed.
+const KEEP: usize = 64;
+
 /// Names one armed timer. The generation keeps an old key from removing the node's next user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
@@ -38,6 +41,9 @@ pub(super) struct Shard {
     levels: [Level; LEVELS],
     nodes: Vec<Node>,
     free: u32,
+    armed: usize,
+    /// The generation of the last timer: one count for all nodes, so that they can be freed.
+    generation: u32,
 }
 
 impl Shard {
@@ -47,6 +53,8 @@ impl Shard {
             levels: std::array::from_fn(|_| Level { occupied: 0, heads: [NONE; SLOTS] }),
             nodes: Vec::new(),
             free: NONE,
+            armed: 0,
+            generation: 0,
         }
     }
 
@@ -70,10 +78,13 @@ impl Shard {
                 index
             }
         };
+        self.armed += 1;
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
         let node = &mut self.nodes[index as usize];
         node.tick = tick;
         node.waker = Some(waker);
-        let generation = node.generation;
+        node.generation = generation;
         self.link(index);
         Key { index, generation }
     }
@@ -81,11 +92,14 @@ impl Shard {
     /// Takes the timer out, if it has not expired; its waker is dropped by the caller, outside the
     /// lock.
     pub(super) fn remove(&mut self, key: Key) -> Option<Waker> {
-        if self.nodes.get(key.index as usize)?.generation != key.generation {
+        let node = self.nodes.get(key.index as usize)?;
+        if node.generation != key.generation || node.waker.is_none() {
             return None;
         }
         self.unlink(key.index);
-        self.release(key.index)
+        let waker = self.release(key.index);
+        self.trim();
+        waker
     }
 
     /// Moves time on to `tick` and collects the wakers of all timers due by then.
@@ -107,6 +121,15 @@ impl Shard {
             }
         }
         self.now = self.now.max(tick);
+        self.trim();
+    }
+
+    /// Gives the memory of a burst back once no timer is armed.
+    fn trim(&mut self) {
+        if self.armed == 0 && self.nodes.len() > KEEP {
+            self.nodes = Vec::new();
+            self.free = NONE;
+        }
     }
 
     /// The tick at which something has to be done next.
@@ -173,8 +196,8 @@ impl Shard {
     }
 
     fn release(&mut self, index: u32) -> Option<Waker> {
+        self.armed -= 1;
         let node = &mut self.nodes[index as usize];
-        node.generation = node.generation.wrapping_add(1);
         node.next = self.free;
         self.free = index;
         node.waker.take()

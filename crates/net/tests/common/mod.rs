@@ -32,11 +32,7 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(0)),
-            slow: Arc::default(),
-            limits: Arc::default(),
-        }
+        Self { permits: Arc::new(Semaphore::new(0)), slow: Arc::default(), limits: Arc::default() }
     }
 
     /// How many requests for `/slow` have come.

@@ -140,8 +140,7 @@ async fn partial_writes_keep_frames_whole_and_in_order() {
 
 #[tokio::test]
 async fn entries_leave_in_the_order_in_which_they_came() {
-    let Connection { mut peer, script, .. } =
-        pipe(100, Script::new(ROOMY, Limits::default()), b"");
+    let Connection { mut peer, script, .. } = pipe(100, Script::new(ROOMY, Limits::default()), b"");
     for n in 0..1000 {
         script.push(&n.to_string()).expect("there is room");
     }

@@ -34,16 +34,32 @@ async fn handlers_take_extractors_async_or_not() {
         let (note, mut noted) = journal();
         let other = note.clone();
         let sync_handler = root().state("state").on_connect(
-            move |socket: Socket, Data(auth): Data<Auth>, handshake: Handshake, state: State<&'static str>| {
-                note.write((socket.id().to_owned(), auth.token, handshake.url().to_owned(), *state));
+            move |socket: Socket,
+                  Data(auth): Data<Auth>,
+                  handshake: Handshake,
+                  state: State<&'static str>| {
+                note.write((
+                    socket.id().to_owned(),
+                    auth.token,
+                    handshake.url().to_owned(),
+                    *state,
+                ));
             },
         );
         let async_handler = Namespace::new("/async").state("other state").on_connect(
-            move |socket: Socket, Data(auth): Data<Auth>, handshake: Handshake, state: State<&'static str>| {
+            move |socket: Socket,
+                  Data(auth): Data<Auth>,
+                  handshake: Handshake,
+                  state: State<&'static str>| {
                 let note = other.clone();
                 async move {
                     tokio::task::yield_now().await;
-                    note.write((socket.id().to_owned(), auth.token, handshake.url().to_owned(), *state));
+                    note.write((
+                        socket.id().to_owned(),
+                        auth.token,
+                        handshake.url().to_owned(),
+                        *state,
+                    ));
                 }
             },
         );
@@ -62,9 +78,8 @@ async fn handlers_take_extractors_async_or_not() {
 
 #[tokio::test]
 async fn auth_that_does_not_fit_is_a_refusal() {
-    let optional = Namespace::new("/optional").on_connect(|auth: Data<Option<Auth>>| {
-        auth.0.map_or(Ok(()), |auth| Err(auth.token))
-    });
+    let optional = Namespace::new("/optional")
+        .on_connect(|auth: Data<Option<Auth>>| auth.0.map_or(Ok(()), |auth| Err(auth.token)));
     let strict = root().on_connect(|_: Data<Auth>| ());
     let server = serve(Server::builder().namespace(strict).namespace(optional)).await;
     let mut peer = Peer::engineio(server.address).await;
@@ -105,7 +120,9 @@ async fn refusals_of_every_kind() {
     let builder = Server::builder()
         .namespace(namespace("/").on_connect(|| ()))
         .namespace(namespace("/str").on_connect(|| Err::<(), _>("a str")))
-        .namespace(namespace("/string").on_connect(|| async { Err::<(), _>("a String".to_owned()) }))
+        .namespace(
+            namespace("/string").on_connect(|| async { Err::<(), _>("a String".to_owned()) }),
+        )
         .namespace(namespace("/refusal").on_connect(|| Err::<(), _>(Refusal::new("plain"))))
         .namespace(namespace("/data").on_connect(|| async {
             tokio::task::yield_now().await;
@@ -169,9 +186,8 @@ async fn events_wait_for_the_connect_handler() {
         let gate = gate();
         let waiting = gate.clone();
         let (note, mut noted) = journal();
-        let namespace = root()
-            .on_connect(move || pass(waiting.clone()))
-            .on("n", move |Data(n): Data<u32>| {
+        let namespace =
+            root().on_connect(move || pass(waiting.clone())).on("n", move |Data(n): Data<u32>| {
                 note.write(n);
                 n
             });
@@ -247,87 +263,6 @@ async fn a_synchronous_handler_emits_after_the_connect_too() {
     sync(&mut peer).await;
 }
 
-/// What becomes of a client that does not wait for the answer.
-#[tokio::test]
-async fn the_client_leaves_while_the_handler_runs() {
-    for refuse in [false, true] {
-        for by_packet in [true, false] {
-            let gate = gate();
-            let waiting = gate.clone();
-            let (note, mut sockets) = journal();
-            let (end, mut ended) = journal();
-            let (namespace, mut reasons) = with_reasons(root().on_connect(move |socket: Socket| {
-                let (gate, note, end) = (waiting.clone(), note.clone(), end.clone());
-                async move {
-                    socket.join("room");
-                    note.write(socket.clone());
-                    let reason = socket.closed().await;
-                    assert!(!socket.join("too late"));
-                    pass(gate).await;
-                    end.write(reason);
-                    if refuse { Err("no") } else { Ok(()) }
-                }
-            }));
-            let server = serve_namespace(namespace).await;
-            let mut peer = Peer::engineio(server.address).await;
-            peer.send_text("40").await;
-            let socket = sockets.next().await;
-            let reason = if by_packet {
-                peer.send_text("41").await;
-                DisconnectReason::ClientNamespaceDisconnect
-            } else {
-                peer.finish().await;
-                DisconnectReason::TransportClose
-            };
-            assert_eq!(within(socket.closed()).await, reason);
-            assert!(server.to("room").sockets().is_empty());
-            assert!(server.of("/").unwrap().sockets().is_empty());
-            reasons.expect_nothing();
-            gate.add_permits(1);
-            assert_eq!(ended.next().await, reason);
-            // A handler that agrees may have set things up, which somebody has to take down.
-            if !refuse {
-                assert_eq!(reasons.next().await, reason.as_str());
-            }
-            if by_packet {
-                // Neither a CONNECT nor a refusal is sent to who has left.
-                peer.send_frame(0x89, b"").await;
-                peer.expect(Message::Pong(Vec::new())).await;
-            }
-        }
-    }
-}
-
-/// Left and back again, while the first answer is still out.
-#[tokio::test]
-async fn the_client_comes_back_while_the_handler_runs() {
-    let gate = gate();
-    let waiting = gate.clone();
-    let (note, mut sockets) = journal();
-    let (namespace, mut reasons) = with_reasons(root().on_connect(move |socket: Socket| {
-        let gate = waiting.clone();
-        note.write(socket);
-        pass(gate)
-    }));
-    let server = serve_namespace(namespace).await;
-    let mut peer = Peer::engineio(server.address).await;
-    peer.send_text("40").await;
-    let first = sockets.next().await;
-    peer.send_text("41").await;
-    within(first.closed()).await;
-    peer.send_text("40").await;
-    let second = sockets.next().await;
-    gate.add_permits(2);
-    assert_eq!(peer.expect_joined("/").await, second.id());
-    reasons.expect(["client namespace disconnect"]).await;
-    assert!(second.is_connected());
-    assert!(!first.is_connected());
-    sync(&mut peer).await;
-    peer.finish().await;
-    reasons.expect(["transport close"]).await;
-    reasons.expect_nothing();
-}
-
 #[tokio::test]
 async fn a_panic_is_a_refusal() {
     fn panics() {
@@ -336,7 +271,7 @@ async fn a_panic_is_a_refusal() {
     let (namespace, mut reasons) = with_reasons(root());
     let builder = Server::builder()
         .namespace(namespace)
-        .namespace(Namespace::new("/sync").on_connect(|| panics()))
+        .namespace(Namespace::new("/sync").on_connect(panics))
         .namespace(Namespace::new("/inline").on_connect(|| async { panics() }))
         .namespace(Namespace::new("/later").on_connect(|| async {
             tokio::task::yield_now().await;
@@ -358,14 +293,15 @@ async fn a_panic_is_a_refusal() {
 #[tokio::test]
 async fn a_handler_that_disconnects_its_socket() {
     for later in [false, true] {
-        let (namespace, mut reasons) = with_reasons(root().on_connect(move |socket: Socket| async move {
-            if later {
-                tokio::task::yield_now().await;
-            }
-            socket.emit("before", ()).unwrap();
-            socket.disconnect();
-            assert!(socket.emit("after", ()).is_err());
-        }));
+        let (namespace, mut reasons) =
+            with_reasons(root().on_connect(move |socket: Socket| async move {
+                if later {
+                    tokio::task::yield_now().await;
+                }
+                socket.emit("before", ()).unwrap();
+                socket.disconnect();
+                assert!(socket.emit("after", ()).is_err());
+            }));
         let server = serve_namespace(namespace).await;
         let mut peer = Peer::engineio(server.address).await;
         // And again: it may come back, to the same end.

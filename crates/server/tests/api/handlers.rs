@@ -8,9 +8,7 @@ use sockeye_server::{Ack, Data, EventName, Handshake, Namespace, Server, Socket,
 use sockeye_testkit::peer::Peer;
 use tokio::sync::Semaphore;
 
-use crate::harness::{
-    FACES, journal, root, serve, serve_namespace, sync, with_sockets, within,
-};
+use crate::harness::{FACES, journal, root, serve, serve_namespace, sync};
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Point {
@@ -35,16 +33,36 @@ async fn up_to_eight_extractors_async_or_not() {
         .on("1", |Data(n): Data<u32>| n)
         .on("2", |Data(n): Data<u32>, socket: Socket| (n, socket.namespace().to_owned()))
         .on("3", |_: Socket, Data(n): Data<u32>, State(state): State<u64>| (n, state))
-        .on("8", |_: Socket, EventName(name): EventName, handshake: Handshake, a: State<u64>, b: State<&'static str>, Data(all): Data<(u32, u32)>, Data(first): Data<u32>, ack: Ack| {
-            let transport = handshake.query("transport");
-            ack.send((name.into_string(), transport, *a, *b, all, first));
-        })
+        .on(
+            "8",
+            |_: Socket,
+             EventName(name): EventName,
+             handshake: Handshake,
+             a: State<u64>,
+             b: State<&'static str>,
+             Data(all): Data<(u32, u32)>,
+             Data(first): Data<u32>,
+             ack: Ack| {
+                let transport = handshake.query("transport");
+                ack.send((name.into_string(), transport, *a, *b, all, first));
+            },
+        )
         .on("a0", async || 0)
         .on("a1", async |Data(n): Data<u32>| n)
-        .on("a8", |socket: Socket, EventName(name): EventName, _: Handshake, a: State<u64>, b: State<&'static str>, Data(all): Data<(u32, u32)>, Data(first): Data<u32>, c: State<u64>| async move {
-            tokio::task::yield_now().await;
-            (name.into_string(), socket.namespace().to_owned(), *a, *b, all, first, *c)
-        });
+        .on(
+            "a8",
+            |socket: Socket,
+             EventName(name): EventName,
+             _: Handshake,
+             a: State<u64>,
+             b: State<&'static str>,
+             Data(all): Data<(u32, u32)>,
+             Data(first): Data<u32>,
+             c: State<u64>| async move {
+                tokio::task::yield_now().await;
+                (name.into_string(), socket.namespace().to_owned(), *a, *b, all, first, *c)
+            },
+        );
     let server = serve_namespace(namespace).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     ask(
@@ -296,11 +314,11 @@ async fn without_a_handler_there_is_no_ack() {
 
 #[tokio::test]
 async fn fallbacks_take_what_nobody_else_does() {
-    let namespace = root()
-        .on("known", || "known")
-        .on_fallback(|EventName(name): EventName, Data(data): Data<Option<u32>>| {
+    let namespace = root().on("known", || "known").on_fallback(
+        |EventName(name): EventName, Data(data): Data<Option<u32>>| {
             (format!("fallback: {name}"), data)
-        });
+        },
+    );
     let server = serve_namespace(namespace).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     ask(
@@ -322,13 +340,13 @@ async fn a_panic_ends_the_handler_and_nothing_else() {
     }
     for face in FACES {
         let namespace = root()
-            .on("sync panic", || panics())
+            .on("sync panic", panics)
             .on("inline panic", || async { panics() })
             .on("later panic", || async {
                 tokio::task::yield_now().await;
                 panics();
             })
-            .on_disconnect(|| panics());
+            .on_disconnect(panics);
         let builder = Server::builder().namespace(namespace).max_running_handlers(1);
         let server = face.serve(builder).await;
         let (mut peer, _) = Peer::socketio(server.address).await;
@@ -352,92 +370,6 @@ async fn a_panic_in_one_handler_does_not_keep_another_from_the_event() {
     let server = serve_namespace(namespace).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     ask(&mut peer, &[(r#"420["e"]"#, "430[1]")]).await;
-}
-
-#[tokio::test]
-async fn the_handshake() {
-    for face in FACES {
-        let (namespace, mut sockets) = with_sockets(root());
-        let server = face.serve(Server::builder().namespace(namespace)).await;
-        let before = std::time::SystemTime::now();
-        let mut peer = Peer::connect(server.address).await;
-        peer.send_bytes(
-            b"GET /socket.io/?EIO=4&transport=websocket&name=J%C3%B8rgen HTTP/1.1\r\n\
-              Host: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-              Cookie: a=1\r\nX-Custom: yes\r\n\r\n",
-        )
-        .await;
-        assert_eq!(peer.recv_http().await.status, 101);
-        peer.recv_text().await;
-        peer.join("/").await;
-        let socket = sockets.next().await;
-        let handshake = socket.handshake();
-        assert_eq!(handshake.url(), "/socket.io/?EIO=4&transport=websocket&name=J%C3%B8rgen");
-        assert_eq!(handshake.query("name").as_deref(), Some("Jørgen"));
-        assert_eq!(handshake.query("absent"), None);
-        assert_eq!(handshake.header("cookie"), Some("a=1"));
-        assert_eq!(handshake.header("X-CUSTOM"), Some("yes"));
-        assert_eq!(handshake.header("absent"), None);
-        assert!(handshake.address().ip().is_loopback(), "{face:?}: {}", handshake.address());
-        assert_ne!(handshake.address().port(), 0, "{face:?}");
-        assert!(handshake.issued() >= before);
-    }
-}
-
-#[tokio::test]
-async fn data_and_extensions() {
-    #[derive(Clone, Debug, PartialEq)]
-    struct Local(u32);
-
-    let (namespace, mut sockets) = with_sockets(root());
-    let server = serve_namespace(namespace).await;
-    let (mut peer, _) = Peer::socketio(server.address).await;
-    let socket = sockets.next().await;
-    assert_eq!(socket.data::<Point>(), None);
-    socket.set_data(&Point { x: 1, y: 2 }).unwrap();
-    assert_eq!(socket.clone().data(), Some(Point { x: 1, y: 2 }));
-    assert_eq!(socket.data::<String>(), None, "of another shape");
-    socket.set_data("text").unwrap();
-    assert_eq!(socket.data::<String>().as_deref(), Some("text"));
-
-    assert_eq!(socket.extension::<Local>(), None);
-    assert_eq!(socket.insert_extension(Local(1)), None);
-    assert_eq!(socket.insert_extension(Local(2)), Some(Local(1)));
-    assert_eq!(socket.extension(), Some(Local(2)));
-    assert_eq!(socket.remove_extension(), Some(Local(2)));
-    assert_eq!(socket.remove_extension::<Local>(), None);
-
-    // Both are there when the socket leaves.
-    socket.insert_extension(Local(3));
-    peer.finish().await;
-    within(socket.closed()).await;
-    assert_eq!(socket.extension(), Some(Local(3)));
-    assert_eq!(socket.data::<String>().as_deref(), Some("text"));
-}
-
-#[tokio::test]
-async fn events_that_cannot_be_emitted() {
-    use sockeye_server::EmitError;
-    use std::collections::HashMap;
-
-    let (namespace, mut sockets) = with_sockets(root());
-    let server = serve_namespace(namespace).await;
-    let (mut peer, _) = Peer::socketio(server.address).await;
-    let socket = sockets.next().await;
-    for name in
-        ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
-    {
-        assert!(matches!(socket.emit(name, ()), Err(EmitError::Encode(_))), "{name}");
-        assert!(matches!(server.emit(name, ()), Err(EmitError::Encode(_))), "{name}");
-    }
-    let no_json = HashMap::from([(vec![1], 2)]);
-    assert!(matches!(socket.emit("e", &no_json), Err(EmitError::Encode(_))));
-    sync(&mut peer).await;
-    peer.finish().await;
-    within(socket.closed()).await;
-    assert!(matches!(socket.emit("e", ()), Err(EmitError::Disconnected)));
-    assert!(matches!(socket.emit_wait("e", ()).await, Err(EmitError::Disconnected)));
 }
 
 /// An answer that cannot be encoded is no answer; nothing else happens.

@@ -144,7 +144,9 @@ async fn upgrades_that_are_no_websockets_are_refused() {
 #[tokio::test]
 async fn what_is_not_http_is_refused() {
     let server = serve(Server::builder().namespace(root())).await;
-    for garbage in ["\0\u{1}\u{2}\u{3}\r\n\r\n", "EHLO example.org\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+    for garbage in
+        ["\0\u{1}\u{2}\u{3}\r\n\r\n", "EHLO example.org\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"]
+    {
         let mut peer = Peer::connect(server.address).await;
         peer.send_bytes(garbage.as_bytes()).await;
         let response = peer.recv_http().await;
@@ -235,8 +237,7 @@ async fn the_service_works_under_a_nested_router() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut peer =
-        Peer::websocket(address, "/api/socket.io/?EIO=4&transport=websocket").await;
+    let mut peer = Peer::websocket(address, "/api/socket.io/?EIO=4&transport=websocket").await;
     assert!(peer.recv_text().await.starts_with('0'));
     peer.join("/").await;
     sync(&mut peer).await;

@@ -153,6 +153,11 @@ impl<T: Debug + PartialEq> Journal<T> {
         }
     }
 
+    /// The next entry, if there is one already.
+    pub(crate) fn try_next(&mut self) -> Option<T> {
+        self.0.try_recv().ok()
+    }
+
     /// Nothing is noted now.
     #[track_caller]
     pub(crate) fn expect_nothing(&mut self) {
@@ -184,10 +189,4 @@ pub(crate) fn with_reasons(namespace: Namespace) -> (Namespace, Journal<&'static
 pub(crate) fn with_sockets(namespace: Namespace) -> (Namespace, Journal<Socket>) {
     let (note, sockets) = journal();
     (namespace.on_connect(move |socket: Socket| note.write(socket)), sockets)
-}
-
-/// Noted by name of the client in events such as `42["hi"]`: a plain text packet for an event
-/// without data.
-pub(crate) fn event(name: &str) -> String {
-    format!("42[\"{name}\"]")
 }

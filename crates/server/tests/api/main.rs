@@ -1,13 +1,20 @@
 //! The server from outside: real TCP on the loopback interface, and peers that say exactly what
 //! they are told. One concern a module.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod harness;
+mod judge;
 
 mod acks;
 mod backpressure;
-mod bad_input;
+mod bad_frames;
+mod bad_manners;
+mod bad_packets;
 mod bundle;
 mod connect;
+mod connect_races;
+mod endings;
 mod handlers;
 mod handshake;
 mod heartbeat;
@@ -15,4 +22,5 @@ mod lifetime;
 mod order;
 mod own_handlers;
 mod rooms;
+mod sockets;
 mod wire;

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use sockeye_server::{Data, Socket};
 use sockeye_testkit::peer::Peer;
 
-use crate::harness::{
-    DropNote, FACES, journal, root, serve_namespace, sync, with_sockets, within,
-};
+use crate::harness::{DropNote, FACES, journal, root, serve_namespace, sync, with_sockets, within};
 
 #[tokio::test]
 async fn handlers_of_one_socket() {
@@ -140,8 +138,10 @@ async fn a_server_that_is_dropped_leaves_nothing() {
     });
     let server = serve_namespace(namespace).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
-    within(server.io.close()).await;
+    let io = server.io.clone();
+    let closing = tokio::spawn(async move { io.close().await });
     peer.expect_close(1005).await;
+    within(closing).await.unwrap();
     noted.expect(["socket"]).await;
     drop(server);
     noted.expect(["namespace"]).await;

@@ -1,0 +1,202 @@
+//! Clients and servers that do not wait for a connect handler's answer.
+
+use std::sync::Arc;
+
+use sockeye_server::{DisconnectReason, Namespace, Socket};
+use sockeye_testkit::peer::{Message, Peer};
+use tokio::sync::Semaphore;
+
+use crate::harness::{journal, root, serve_namespace, sync, with_reasons, with_sockets, within};
+
+/// Lets nobody through before a permit is added.
+fn gate() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(0))
+}
+
+async fn pass(gate: Arc<Semaphore>) {
+    gate.acquire().await.unwrap().forget();
+}
+
+/// What becomes of a client that does not wait for the answer.
+#[tokio::test]
+async fn the_client_leaves_while_the_handler_runs() {
+    for refuse in [false, true] {
+        for by_packet in [true, false] {
+            let gate = gate();
+            let waiting = gate.clone();
+            let (note, mut sockets) = journal();
+            let (end, mut ended) = journal();
+            let (namespace, mut reasons) =
+                with_reasons(root().on_connect(move |socket: Socket| {
+                    let (gate, note, end) = (waiting.clone(), note.clone(), end.clone());
+                    async move {
+                        socket.join("room");
+                        note.write(socket.clone());
+                        let reason = socket.closed().await;
+                        assert!(!socket.join("too late"));
+                        pass(gate).await;
+                        end.write(reason);
+                        if refuse { Err("no") } else { Ok(()) }
+                    }
+                }));
+            let server = serve_namespace(namespace).await;
+            let mut peer = Peer::engineio(server.address).await;
+            peer.send_text("40").await;
+            let socket = sockets.next().await;
+            let reason = if by_packet {
+                peer.send_text("41").await;
+                DisconnectReason::ClientNamespaceDisconnect
+            } else {
+                peer.finish().await;
+                DisconnectReason::TransportClose
+            };
+            assert_eq!(within(socket.closed()).await, reason);
+            assert!(server.to("room").sockets().is_empty());
+            assert!(server.of("/").unwrap().sockets().is_empty());
+            reasons.expect_nothing();
+            gate.add_permits(1);
+            assert_eq!(ended.next().await, reason);
+            // A handler that agrees may have set things up, which somebody has to take down.
+            if !refuse {
+                assert_eq!(reasons.next().await, reason.as_str());
+            }
+            if by_packet {
+                // Neither a CONNECT nor a refusal is sent to who has left.
+                peer.send_frame(0x89, b"").await;
+                peer.expect(Message::Pong(Vec::new())).await;
+            }
+        }
+    }
+}
+
+/// Left and back again, while the first answer is still out.
+#[tokio::test]
+async fn the_client_comes_back_while_the_handler_runs() {
+    let gate = gate();
+    let waiting = gate.clone();
+    let (note, mut sockets) = journal();
+    let (namespace, mut reasons) = with_reasons(root().on_connect(move |socket: Socket| {
+        let gate = waiting.clone();
+        note.write(socket);
+        pass(gate)
+    }));
+    let server = serve_namespace(namespace).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("40").await;
+    let first = sockets.next().await;
+    peer.send_text("41").await;
+    within(first.closed()).await;
+    peer.send_text("40").await;
+    let second = sockets.next().await;
+    gate.add_permits(2);
+    assert_eq!(peer.expect_joined("/").await, second.id());
+    reasons.expect(["client namespace disconnect"]).await;
+    assert!(second.is_connected());
+    assert!(!first.is_connected());
+    sync(&mut peer).await;
+    peer.finish().await;
+    reasons.expect(["transport close"]).await;
+    reasons.expect_nothing();
+}
+
+/// A connect handler that hands over its socket and the means to answer.
+type Asked = (Socket, tokio::sync::oneshot::Sender<Result<(), &'static str>>);
+
+fn asking(namespace: Namespace) -> (Namespace, tokio::sync::mpsc::UnboundedReceiver<Asked>) {
+    let (asked, asking) = tokio::sync::mpsc::unbounded_channel();
+    let namespace = namespace.on_connect(move |socket: Socket| {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        asked.send((socket, answer)).unwrap();
+        async move { answered.await.unwrap_or(Ok(())) }
+    });
+    (namespace, asking)
+}
+
+/// Left and back again: which of the two answers comes first must not matter.
+#[tokio::test]
+async fn an_answer_is_for_the_socket_it_was_asked_for() {
+    for second_is_let_in in [true, false] {
+        for first_answers_first in [true, false] {
+            let (namespace, mut asked) =
+                asking(root().on("who", |socket: Socket| socket.id().to_owned()));
+            let (namespace, mut reasons) = with_reasons(namespace);
+            let server = serve_namespace(namespace).await;
+            let mut peer = Peer::engineio(server.address).await;
+            peer.send_text("40").await;
+            let (_, first) = within(asked.recv()).await.unwrap();
+            peer.send_text("41").await;
+            peer.send_text("40").await;
+            let (socket, second) = within(asked.recv()).await.unwrap();
+            let mut first = Some(first);
+            if first_answers_first {
+                first.take().unwrap().send(Ok(())).unwrap();
+                reasons.expect(["client namespace disconnect"]).await;
+            }
+            peer.send_text("420[\"who\"]").await;
+            if second_is_let_in {
+                second.send(Ok(())).unwrap();
+                assert_eq!(peer.expect_joined("/").await, socket.id());
+                peer.expect_text(&format!("430[\"{}\"]", socket.id())).await;
+                sync(&mut peer).await;
+                peer.send_text("41").await;
+                reasons.expect(["client namespace disconnect"]).await;
+            } else {
+                second.send(Err("no")).unwrap();
+                peer.expect_text("44{\"message\":\"no\"}").await;
+            }
+            if let Some(first) = first {
+                first.send(Ok(())).unwrap();
+                reasons.expect(["client namespace disconnect"]).await;
+            }
+            // What comes next is as if nothing had been.
+            peer.send_text("40").await;
+            let (_, third) = within(asked.recv()).await.unwrap();
+            third.send(Ok(())).unwrap();
+            peer.expect_joined("/").await;
+            sync(&mut peer).await;
+            reasons.expect_nothing();
+        }
+    }
+}
+
+/// The same, put out by the server.
+#[tokio::test]
+async fn put_out_and_back_again_while_the_handler_runs() {
+    let (namespace, mut asked) = asking(root());
+    let (namespace, mut reasons) = with_reasons(namespace);
+    let server = serve_namespace(namespace).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("40").await;
+    let (socket, first) = within(asked.recv()).await.unwrap();
+    socket.disconnect();
+    peer.expect_joined("/").await;
+    peer.expect_text("41").await;
+    peer.send_text("40").await;
+    let (socket, second) = within(asked.recv()).await.unwrap();
+    second.send(Ok(())).unwrap();
+    assert_eq!(peer.expect_joined("/").await, socket.id());
+    sync(&mut peer).await;
+    reasons.expect_nothing();
+    first.send(Ok(())).unwrap();
+    reasons.expect(["server namespace disconnect"]).await;
+    sync(&mut peer).await;
+    assert!(socket.is_connected());
+}
+
+/// The client answers a DISCONNECT with a CONNECT at once, while the thread that disconnected it may
+/// not have finished.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn put_out_and_back_again_and_again() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let server = serve_namespace(namespace).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    let (socket, puts_out) = std::sync::mpsc::channel::<Socket>();
+    let thread = std::thread::spawn(move || puts_out.iter().for_each(|socket| socket.disconnect()));
+    for _ in 0..300 {
+        socket.send(sockets.next().await).unwrap();
+        peer.expect_text("41").await;
+        peer.join("/").await;
+    }
+    drop(socket);
+    thread.join().unwrap();
+}
