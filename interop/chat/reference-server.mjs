@@ -17,7 +17,9 @@ const page = new URL("../../crates/cli/page/", import.meta.url);
 const files = {
   "/": [new URL("index.html", page), "text/html; charset=utf-8"],
   "/chat.css": [new URL("chat.css", page), "text/css; charset=utf-8"],
-  "/chat.js": [new URL("chat.js", page), "text/javascript; charset=utf-8"],
+  ...Object.fromEntries(["chat.js", "connection.js", "view.js", "state.js"].map(
+    (name) => [`/${name}`, [new URL(name, page), "text/javascript; charset=utf-8"]],
+  )),
   "/favicon.svg": [new URL("favicon.svg", page), "image/svg+xml"],
   "/socket.io/socket.io.js": [
     new URL("../../crates/server/client/socket.io.js", import.meta.url),

@@ -1,16 +1,19 @@
+// The chat page of `sockeye serve`: what the person does.
+//
+// Below it, each knowing only those after it: connection.js (the server, by PROTOCOL.md), view.js (the screen),
+// state.js (what the page knows).
+
+import { joinRoom, retry, sayTyping, takeName, write } from "./connection.js";
+import { conversation, state } from "./state.js";
+import { $, askName, closeNameDialog, draw, errorText, openSidebar, scrollDown, show, showRoomError } from "./view.js";
+
+// ---- writing
+
 const text = $("text");
 
 function fitText() {
   text.style.height = "auto";
   text.style.height = `${text.scrollHeight}px`;
-}
-
-function sayTyping(on) {
-  const now = Date.now();
-  if (!state.ready || state.viewed[0] !== "#" || (on && now - typingSentAt < TYPING_REPEAT)) return;
-  if (!on && typingSentAt === 0) return;
-  typingSentAt = on ? now : 0;
-  socket.volatile.emit("typing", { state.room, on });
 }
 
 text.addEventListener("input", () => {
@@ -35,79 +38,76 @@ $("composer").addEventListener("submit", (event) => {
   text.focus();
 });
 
+// ---- rooms and people
+
+/** Calls back with the data of the list's entry whose button is clicked. The list outlives its entries. */
+function onChoice(list, chosen) {
+  $(list).addEventListener("click", (event) => {
+    const entry = event.target.closest("button:enabled")?.closest("li");
+    if (entry) chosen(entry.dataset);
+  });
+}
+
+function goTo(room) {
+  if (room === state.room) show(`#${room}`);
+  else joinRoom(room);
+}
+
+onChoice("rooms", ({ room }) => goTo(room));
+onChoice("people", ({ person }) => show(`@${person}`));
+
 $("room-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = $("room-input").value.trim().toLowerCase().replace(/^#\s*/, "").replace(/\s+/g, "-");
   if (wanted === "") return;
-  if (!state.ready) {
-    $("room-error").textContent = "You can change state.rooms when you are connected again.";
-    return;
-  }
+  if (!state.ready) return showRoomError("You can change rooms when you are connected again.");
   $("room-input").value = "";
-  if (wanted === state.room) view(`#${state.room}`);
-  else joinRoom(wanted);
+  goTo(wanted);
 });
 
-function askName(wanted = state.name, error = "") {
-  const dialog = $("name-dialog");
-  $("name-input").value = wanted;
-  $("name-error").textContent = error;
-  $("name-cancel").hidden = !state.ready;
-  $("name-submit").textContent = state.ready ? "Change name" : "Start chatting";
-  if (!dialog.open) dialog.showModal();
-  $("name-input").select();
-}
+$("room-input").addEventListener("input", () => showRoomError(""));
+
+// ---- the name
 
 $("rename").addEventListener("click", () => {
   openSidebar(false);
   askName();
 });
-$("name-cancel").addEventListener("click", () => $("name-dialog").close());
+
+$("name-cancel").addEventListener("click", closeNameDialog);
+
 $("name-dialog").addEventListener("cancel", (event) => {
-  if (!state.ready) event.preventDefault(); // without a state.name there is nothing to go back to
+  if (!state.ready) event.preventDefault(); // for browsers that do not know the dialog's "closedby"
 });
+
 $("name-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = $("name-input").value.trim();
-  if (wanted === "") {
-    $("name-error").textContent = errorText("bad-name");
-  } else if (state.ready && wanted === state.name) {
-    $("name-dialog").close();
-  } else if (socket.connected) {
-    sayHello(wanted);
-  } else {
-    // The next connection says hello with it.
-    state.name = wanted;
-    $("name-dialog").close();
-    draw();
-  }
+  if (wanted === "") $("name-error").textContent = errorText("bad-name");
+  else if (state.ready && wanted === state.name) closeNameDialog();
+  else takeName(wanted);
 });
 
-function openSidebar(open) {
-  if (open && !PHONE.matches) return;
-  const wasOpen = $("sidebar").classList.contains("open");
-  $("sidebar").classList.toggle("open", open);
-  $("scrim").hidden = !open;
-  document.querySelector("main").inert = open;
-  $("open-sidebar").setAttribute("aria-expanded", String(open));
-  if (open) $("close-sidebar").focus();
-  else if (wasOpen) $("open-sidebar").focus();
-}
+// ---- the drawer of a phone
 
 $("open-sidebar").addEventListener("click", () => openSidebar(true));
 $("close-sidebar").addEventListener("click", () => openSidebar(false));
 $("scrim").addEventListener("click", () => openSidebar(false));
-PHONE.addEventListener("change", () => openSidebar(false));
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") openSidebar(false);
 });
 
+// ---- reading, and waiting
+
 $("jump").addEventListener("click", scrollDown);
-$("scroller").addEventListener("scroll", () => {
-  if (isAtEnd()) $("jump").hidden = true;
-});
+
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   conversation(state.viewed).unread = 0;
   draw();
 });
+
+$("retry").addEventListener("click", retry);
+
+show(state.viewed);
+if (state.name === "") askName();

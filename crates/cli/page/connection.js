@@ -1,35 +1,44 @@
+// The chat's side of PROTOCOL.md: the connection, what is said to the server, and what the server says.
+
+import { conversation, randomId, state, store } from "./state.js";
+import {
+  addEntry, askName, closeNameDialog, draw, drawHeader, drawLog, drawPeople, drawRooms, drawTyping,
+  errorText, isAtEnd, redrawEntry, show, showRoomError, showStatus,
+} from "./view.js";
+
+const ACK_TIMEOUT = 10_000;
+const TYPING_REPEAT = 2_000;
+const TYPING_FORGET = 4_000;
+
+const socket = io(); // /socket.io/socket.io.js
+const key = randomId(24);
+
+// ---- connected or not
+
 let countdown;
 
-/** `state` is connecting, connected, reconnecting or offline. */
-function setStatus(state, text, banner) {
+function setStatus(kind, text, details) {
   clearInterval(countdown);
-  // A screen reader hears of a change of state, not of every second of the countdown.
-  if ($("status").dataset.state !== state) $("announcer").textContent = text;
-  $("status").dataset.state = state;
-  $("status-text").textContent = text;
-  $("transport").textContent = state === "connected" ? socket.io.engine.transport.name : "";
-  $("banner").hidden = !banner;
-  $("banner-text").textContent = banner ?? "";
+  showStatus(kind, text, details);
 }
 
+/** Whether rooms and messages are the server's. Until then, what is written waits in the outbox. */
 function setReady(value) {
   state.ready = value;
   document.body.dataset.ready = value;
-  if (value) return;
-  for (const timer of state.typists.values()) clearTimeout(timer);
-  state.typists.clear();
+  if (!value) forgetTypists();
   draw();
 }
 
 socket.on("connect", () => {
-  setStatus("connected", "Connected");
+  setStatus("connected", "Connected", { transport: socket.io.engine.transport.name });
   if (state.name === "") askName();
   else sayHello(state.name);
 });
 
 socket.on("disconnect", (reason) => {
   setReady(false);
-  setStatus("reconnecting", "Reconnecting…", "The connection was lost.");
+  setStatus("reconnecting", "Reconnecting…", { banner: "The connection was lost." });
   // The client does not come back by itself when the server closed the socket on purpose.
   if (reason === "io server disconnect") setTimeout(() => socket.connect(), 1000);
 });
@@ -37,26 +46,28 @@ socket.on("disconnect", (reason) => {
 // Sockeye's own client says when it will try again; the official one keeps it to itself.
 socket.io.on("reconnect_scheduled", (_attempt, delay) => {
   const until = Date.now() + delay;
-  const show = () => {
+  const tick = () => {
     const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-    const line = navigator.onLine ? "Cannot reach the server." : "This device is offline.";
-    const [state, text] = navigator.onLine ? ["reconnecting", `Reconnecting in ${seconds} s`] : ["offline", "Offline"];
-    if ($("status-text").textContent === text) return;
-    setStatus(state, text, `${line} Trying again in ${seconds} s. What you write is kept.`);
-    countdown = setInterval(show, 250);
+    if (navigator.onLine) showStatus("reconnecting", `Reconnecting in ${seconds} s`, { banner: "Cannot reach the server. What you write is kept." });
+    else showStatus("offline", "Offline", { banner: `This device is offline. Trying again in ${seconds} s. What you write is kept.` });
   };
-  show();
+  clearInterval(countdown);
+  countdown = setInterval(tick, 250);
+  tick();
 });
 
-socket.io.on("reconnect_attempt", () => setStatus("reconnecting", "Reconnecting…", "Trying to reach the server…"));
+socket.io.on("reconnect_attempt", () => {
+  setStatus("reconnecting", "Reconnecting…", { banner: "Trying to reach the server…" });
+});
 
-const retry = () => {
-  // Also takes the place of an attempt that is scheduled.
+/** Tries now, in the place of an attempt that is scheduled. */
+export function retry() {
   if (socket.active) socket.io.open();
   else socket.connect();
-};
-$("retry").addEventListener("click", retry);
+}
 addEventListener("online", retry);
+
+// ---- a name and a room
 
 /** An event whose answer is `{ ok, .. }`. It is asked again when none comes, until the connection is lost. */
 function ask(event, argument, done) {
@@ -66,9 +77,17 @@ function ask(event, argument, done) {
   });
 }
 
+/** Takes a name: now, or with the hello of the next connection. */
+export function takeName(wanted) {
+  if (socket.connected) return sayHello(wanted);
+  state.name = wanted;
+  closeNameDialog();
+  draw();
+}
+
 function sayHello(wanted) {
   ask("hello", { name: wanted, key }, (answer) => {
-    if (!answer.ok) return askName(wanted, errorText(answer.error));
+    if (!answer.ok) return askName(errorText(answer.error), wanted);
     const renamed = state.ready;
     state.name = answer.name;
     store("sockeye.name", state.name);
@@ -76,35 +95,26 @@ function sayHello(wanted) {
     for (const person of answer.people) state.people.add(person);
     state.rooms = answer.rooms;
     draw();
-    if ($("name-dialog").open) {
-      $("name-dialog").close();
-      if (!PHONE.matches) $("text").focus();
-    }
+    closeNameDialog();
     if (!renamed) joinRoom(state.room);
   });
 }
 
-function joinRoom(wanted) {
+export function joinRoom(wanted) {
   ask("join", { room: wanted }, (answer) => {
     if (!answer.ok) {
       if (!state.ready && wanted !== "lobby") return joinRoom("lobby");
-      $("room-error").textContent = errorText(answer.error);
-      return;
+      return showRoomError(errorText(answer.error));
     }
     const moved = state.room !== answer.room;
     state.room = answer.room;
     store("sockeye.room", state.room);
-    $("room-error").textContent = "";
-    for (const timer of state.typists.values()) clearTimeout(timer);
-    state.typists.clear();
+    showRoomError("");
+    forgetTypists();
     merge(`#${state.room}`, answer.history);
     setReady(true);
-    if (moved) {
-      view(`#${state.room}`);
-    } else {
-      draw();
-      if (state.viewed === `#${state.room}`) drawLog(isAtEnd());
-    }
+    if (moved) show(`#${state.room}`);
+    else if (state.viewed === `#${state.room}`) drawLog(isAtEnd());
     flush();
   });
 }
@@ -126,12 +136,10 @@ function merge(id, history) {
   target.entries.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)));
 }
 
-// -------------------------------------------------------------------------------------------------
-// Sending: an entry stays in the outbox, marked pending, until the server acknowledged it
-// -------------------------------------------------------------------------------------------------
+// ---- sending: an entry stays in the outbox, marked pending, until the server acknowledged it
 
-function write(text) {
-  const entry = { kind: "message", own: true, mid: randomId(16), state.name, text, at: Date.now(), state: "pending", to: state.viewed };
+export function write(text) {
+  const entry = { kind: "message", own: true, mid: randomId(16), name: state.name, text, at: Date.now(), state: "pending", to: state.viewed };
   state.outbox.push(entry);
   addEntry(state.viewed, entry);
   flush();
@@ -139,7 +147,7 @@ function write(text) {
 
 function flush() {
   if (!state.ready) return;
-  for (const entry of [...outbox]) {
+  for (const entry of [...state.outbox]) {
     if (!entry.sent) transmit(entry);
   }
 }
@@ -165,14 +173,32 @@ function settle(entry, { ok, at, error }) {
   entry.state = ok ? "delivered" : "failed";
   entry.error = error;
   if (ok) entry.at = at;
-  if (!entry.node) return;
-  entry.node.dataset.state = entry.state;
-  entry.node.querySelector(".meta").replaceWith(drawMeta(entry));
+  redrawEntry(entry);
 }
 
-// -------------------------------------------------------------------------------------------------
-// What the server says
-// -------------------------------------------------------------------------------------------------
+// ---- typing
+
+let typingSentAt = 0;
+
+/** Says whether one is typing; while one is, from time to time. */
+export function sayTyping(on) {
+  const now = Date.now();
+  if (!state.ready || state.viewed[0] !== "#" || (on && now - typingSentAt < TYPING_REPEAT)) return;
+  if (!on && typingSentAt === 0) return;
+  typingSentAt = on ? now : 0;
+  socket.volatile.emit("typing", { room: state.room, on });
+}
+
+function forgetTypist(person) {
+  clearTimeout(state.typists.get(person));
+  if (state.typists.delete(person)) drawTyping();
+}
+
+function forgetTypists() {
+  for (const person of [...state.typists.keys()]) forgetTypist(person);
+}
+
+// ---- what the server says
 
 socket.on("rooms", (list) => {
   state.rooms = list;
@@ -211,7 +237,7 @@ socket.on("renamed", ({ from, to }) => {
 });
 
 socket.on("notice", ({ room: where, kind, name: person, at }) => {
-  addEntry(`#${where}`, { kind: "system", text: `${person} ${kind === "joined" ? "joined" : "left"} the state.room`, at });
+  addEntry(`#${where}`, { kind: "system", text: `${person} ${kind === "joined" ? "joined" : "left"} the room`, at });
 });
 
 socket.on("message", (message) => {
@@ -229,10 +255,3 @@ socket.on("typing", ({ room: where, name: person, on }) => {
   if (on && where === state.room) state.typists.set(person, setTimeout(() => forgetTypist(person), TYPING_FORGET));
   drawTyping();
 });
-
-function forgetTypist(person) {
-  clearTimeout(state.typists.get(person));
-  if (state.typists.delete(person)) drawTyping();
-}
-
-// -------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ function avatar(person) {
 
 // ---- messages
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 
 function drawMeta(entry) {
   const meta = element("span", "meta");
@@ -132,13 +132,26 @@ function drawEmpty() {
 export function scrollDown() {
   const scroller = $("scroller");
   scroller.scrollTop = scroller.scrollHeight;
-  $("jump").hidden = true;
+  arrivedAt(true);
 }
 
 export function isAtEnd() {
   const { scrollHeight, scrollTop, clientHeight } = $("scroller");
   return scrollHeight - scrollTop - clientHeight < 80;
 }
+
+// Who reads the end still does when the room for it changes: by the banner, a phone's keyboard, a longer draft.
+let readsEnd = true;
+
+function arrivedAt(end) {
+  readsEnd = end;
+  if (end) $("jump").hidden = true;
+}
+
+$("scroller").addEventListener("scroll", () => arrivedAt(isAtEnd()));
+new ResizeObserver(() => {
+  if (readsEnd) scrollDown();
+}).observe($("scroller"));
 
 /** Adds to the end of a conversation, unless the message is there already. */
 export function addEntry(id, entry) {
@@ -188,9 +201,17 @@ function badge(id) {
   return [node];
 }
 
+/** Replaces a list's entries. The keyboard's focus stays on the one that has it. */
+function refill(list, entries) {
+  const key = ({ dataset }) => dataset.room ?? dataset.person;
+  const focused = [...list.children].find((entry) => entry.contains(document.activeElement));
+  list.replaceChildren(...entries);
+  if (focused) entries.find((entry) => key(entry) === key(focused))?.firstChild.focus({ preventScroll: true });
+}
+
 export function drawRooms() {
   const list = state.rooms.some((each) => each.name === state.room) ? state.rooms : [...state.rooms, { name: state.room, count: state.ready ? 1 : 0 }];
-  $("rooms").replaceChildren(...list.map(({ name: each, count }) => {
+  refill($("rooms"), list.map(({ name: each, count }) => {
     const item = element("li");
     item.dataset.room = each;
     item.dataset.count = count;
@@ -215,7 +236,7 @@ export function drawPeople() {
   const others = [...known].sort((a, b) => a.localeCompare(b));
   if (state.people.has(state.name)) others.unshift(state.name);
   $("people-count").textContent = state.people.size;
-  $("people").replaceChildren(...others.map((person) => {
+  refill($("people"), others.map((person) => {
     const own = person === state.name;
     const item = element("li", state.people.has(person) ? "" : "offline");
     item.dataset.person = person;
@@ -240,9 +261,10 @@ export function drawHeader() {
   const other = state.viewed.slice(1);
   $("conversation-title").textContent = isRoom ? `# ${state.room}` : other;
   $("conversation-title").dataset.conversation = state.viewed;
-  $("conversation-detail").textContent = isRoom && count === 0 ? ""
-    : isRoom ? `${count} ${count === 1 ? "person" : "people"} in this room`
-    : `Private · ${state.people.has(other) ? "online" : "offline"}`;
+  let detail = isRoom ? "" : "Private"; // without the server nobody knows more
+  if (state.ready && isRoom) detail = `${count} ${count === 1 ? "person" : "people"} in this room`;
+  if (state.ready && !isRoom) detail += state.people.has(other) ? " · online" : " · offline";
+  $("conversation-detail").textContent = detail;
   $("text").placeholder = isRoom ? `Message #${state.room}` : `Message ${other} privately`;
   $("text").disabled = $("send").disabled = state.name === "";
   $("me").hidden = state.name === "";
@@ -274,6 +296,7 @@ export function show(id) {
   conversation(id).unread = 0;
   draw();
   drawLog();
+  showRoomError("");
   openSidebar(false);
   focusComposer();
 }
@@ -314,14 +337,21 @@ export function openSidebar(open) {
 
 PHONE.addEventListener("change", () => openSidebar(false));
 
-export function askName(wanted = state.name, error = "") {
+/** Asks for a name, `error` being what is wrong with the last one. What is being typed stays. */
+export function askName(error = "", wanted = state.name) {
   const dialog = $("name-dialog");
-  $("name-input").value = wanted;
+  // Without a name there is nothing to go back to; and a second Escape closes what only cancels the "cancel" event.
+  dialog.setAttribute("closedby", state.ready ? "closerequest" : "none");
   $("name-error").textContent = error;
   $("name-cancel").hidden = !state.ready;
   $("name-submit").textContent = state.ready ? "Change name" : "Start chatting";
-  if (!dialog.open) dialog.showModal();
-  $("name-input").select();
+  if (!dialog.open) {
+    $("name-input").value = wanted;
+    dialog.showModal();
+    $("name-input").select();
+  } else if (error !== "") {
+    $("name-input").select();
+  }
 }
 
 export function closeNameDialog() {

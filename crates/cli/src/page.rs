@@ -21,7 +21,7 @@ struct File {
     content: &'static str,
 }
 
-const FILES: [File; 4] = [
+const FILES: [File; 7] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -36,6 +36,21 @@ const FILES: [File; 4] = [
         path: "/chat.js",
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../page/chat.js"),
+    },
+    File {
+        path: "/connection.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/connection.js"),
+    },
+    File {
+        path: "/view.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/view.js"),
+    },
+    File {
+        path: "/state.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/state.js"),
     },
     File {
         path: "/favicon.svg",

@@ -32,6 +32,8 @@ pub struct Cork {
     /// What of the whole has been written.
     written: usize,
     shared_bytes: usize,
+    /// What was written and is forgotten.
+    settled: u64,
 }
 
 impl Cork {
@@ -50,8 +52,9 @@ impl Cork {
         }
     }
 
-    /// Appends all that waits in another cork, of which nothing has been written.
+    /// Appends all that waits in another cork, and empties it.
     pub(crate) fn append(&mut self, other: &mut Self) {
+        other.settle();
         let offset = self.flat.len();
         self.flat.append(&mut other.flat);
         let moved = other.shared.drain(..);
@@ -91,17 +94,51 @@ impl Cork {
         io.poll_flush(cx)
     }
 
-    /// Gives back what was written of a cork that stays behind at a blocked connection, and memory
-    /// that it does not need.
+    /// Forgets what has been written, in a cork that stays behind at a blocked connection, and
+    /// gives back memory that it does not need.
     pub(crate) fn settle(&mut self) {
-        if self.shared.is_empty() {
-            self.flat.drain(..self.written);
-            self.written = 0;
-            self.flat.shrink_to_fit();
+        let mut written = std::mem::take(&mut self.written);
+        self.settled += written as u64;
+        let mut flat = 0;
+        let mut whole = 0;
+        for (position, bytes) in &mut self.shared {
+            let before = *position - flat;
+            if written < before {
+                break;
+            }
+            written -= before;
+            flat = *position;
+            if written < bytes.len() {
+                self.shared_bytes -= written;
+                *bytes = bytes.slice(written..);
+                written = 0;
+                break;
+            }
+            written -= bytes.len();
+            self.shared_bytes -= bytes.len();
+            whole += 1;
         }
+        self.shared.drain(..whole);
+        flat += written;
+        self.flat.drain(..flat);
+        for (position, _) in &mut self.shared {
+            *position -= flat;
+        }
+        self.flat.shrink_to(self.flat.len() * 2);
+    }
+
+    /// Where the bytes put in from here on begin, counted from some beginning.
+    pub(crate) fn end(&self) -> u64 {
+        self.settled + (self.flat.len() + self.shared_bytes) as u64
+    }
+
+    /// Up to where the kernel has taken them, counted from the same beginning.
+    pub(crate) fn reached(&self) -> u64 {
+        self.settled + self.written as u64
     }
 
     fn reset(&mut self) {
+        self.settled = self.end();
         self.flat.clear();
         self.shared.clear();
         self.written = 0;
@@ -146,6 +183,34 @@ mod tests {
     use super::*;
     use crate::io::Io;
     use tokio::io::AsyncReadExt;
+
+    #[test]
+    fn settling_forgets_exactly_what_was_written() {
+        let large = Bytes::from((0..SHARE_FROM).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+        let fill = || {
+            let mut cork = Cork::default();
+            cork.buffer().extend_from_slice(b"one");
+            cork.put(&large, 0);
+            cork.put(&large, 5);
+            cork.buffer().extend_from_slice(b"two");
+            cork.put(&large, 0);
+            cork
+        };
+        let bytes = |cork: &Cork| -> Vec<u8> {
+            cork.slices().iter().flat_map(|slice| slice.iter().copied()).collect()
+        };
+        let whole = bytes(&fill());
+        assert_eq!(whole.len(), fill().len());
+        let edges = (0..20).chain(SHARE_FROM - 3..SHARE_FROM + 20);
+        for written in edges.chain((0..whole.len()).step_by(997)) {
+            let mut cork = fill();
+            cork.written = written;
+            cork.settle();
+            assert_eq!(cork.len(), whole.len() - written);
+            assert!(bytes(&cork) == whole[written..], "{written} written");
+            assert_eq!((cork.reached(), cork.end()), (written as u64, whole.len() as u64));
+        }
+    }
 
     #[tokio::test]
     async fn whatever_the_kernel_takes_at_a_time_the_bytes_are_in_order() {

@@ -42,16 +42,15 @@ const READS: u32 = 16;
 /// Messages handed to the protocol in one wake-up, for the same reason.
 const MESSAGES: u32 = 1024;
 
+/// How many bytes of pongs may wait behind a blocked write; then only the latest ping is answered.
+const PONGS: usize = 4 * 1024;
+
 /// How long a stalled protocol's connection waits before it looks for a hang-up again.
 const HANG_UP_CHECK: u64 = 1_000;
 
 /// How long the last bytes may take to reach a peer that we refuse or that closed, before the
 /// socket goes away under them.
 const LINGER: u64 = 2_000;
-
-/// Pongs wait behind a blocked write only up to here; RFC 6455 §5.5.3 lets us answer only the
-/// latest of several pings.
-const PONGS_BEHIND_BLOCKED: usize = 4 * 1024;
 
 /// Where a connection stands.
 ///
@@ -83,6 +82,22 @@ enum Output {
     Shared(Arc<dyn Wired>),
 }
 
+/// Bytes that stand behind a blocked write, and up to where they stand in its cork.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind {
+    bytes: usize,
+    end: u64,
+}
+
+impl Behind {
+    /// Forgets them once the kernel has them all.
+    fn settle(&mut self, cork: &Cork) {
+        if cork.reached() >= self.end {
+            self.bytes = 0;
+        }
+    }
+}
+
 /// The future that drives one connection to its end.
 pub struct Driver<P: Protocol> {
     phase: Phase,
@@ -93,10 +108,18 @@ pub struct Driver<P: Protocol> {
     unread: Option<Box<[u8]>>,
     /// Taken only while it is written to.
     output: Option<Output>,
+    /// What the protocol has replied and the peer has not taken.
+    replies: Behind,
+    /// Pongs that the peer has not taken.
+    pongs: Behind,
     /// The last write blocked.
     blocked: bool,
+    /// The latest ping that is to be answered when there is room for it.
+    ping: Option<Box<[u8]>>,
     /// The outbox was found sealed.
     sealed: bool,
+    /// The peer has ended its side.
+    ended: bool,
     /// When patience with the present phase ends.
     deadline: u64,
     timer: Timer,
@@ -139,8 +162,12 @@ impl<P: Protocol> Driver<P> {
             protocol,
             unread: (!leftover.is_empty()).then(|| leftover.into()),
             output: Some(output),
+            replies: Behind::default(),
+            pongs: Behind::default(),
             blocked: false,
+            ping: None,
             sealed: false,
+            ended: false,
             deadline: u64::MAX,
             timer: Timer::new(),
             started: false,
@@ -153,6 +180,7 @@ impl<P: Protocol> Driver<P> {
         if let ControlFlow::Break(()) = self.commands(now, cx) {
             return Stop::Done;
         }
+        let was_stalled = self.is_stalled();
         let read = self.read(now, cx, receive, cork);
         if matches!(read, Stop::Done) {
             return Stop::Done;
@@ -169,6 +197,8 @@ impl<P: Protocol> Driver<P> {
         match (read, wrote) {
             (_, Stop::Done) => Stop::Done,
             (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
+            // Nothing has been asked of the stream, so nothing would wake us.
+            _ if was_stalled && !self.is_stalled() => Stop::Again,
             _ => self.park(cx),
         }
     }
@@ -212,11 +242,18 @@ impl<P: Protocol> Driver<P> {
     ) -> Stop {
         let mut messages = MESSAGES;
         for _ in 0..READS {
-            if self.phase == Phase::Open && self.protocol.intake() == Intake::Stalled {
+            if self.ended {
+                return Stop::Idle;
+            }
+            if self.is_stalled() {
                 if self.input.is_hung_up() {
-                    return self.lost(now, None);
+                    self.peer_ended(now);
                 }
                 return Stop::Idle;
+            }
+            if cork.len() >= FULL {
+                // What is there so far is written first.
+                return Stop::Again;
             }
             if let Some(mut unread) = self.unread.take() {
                 if let Some(stop) = self.judge(now, cx, &mut unread, cork, &mut messages) {
@@ -226,7 +263,7 @@ impl<P: Protocol> Driver<P> {
             }
             match self.input.poll_read(cx, receive) {
                 Poll::Pending => return Stop::Idle,
-                Poll::Ready(Ok(0)) => return self.lost(now, None),
+                Poll::Ready(Ok(0)) => self.peer_ended(now),
                 Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
                 Poll::Ready(Ok(count)) => {
                     if matches!(self.phase, Phase::Lingering | Phase::Shut) {
@@ -260,8 +297,14 @@ impl<P: Protocol> Driver<P> {
                 Some(Ok(Event::Text(text))) => Message::Text(text),
                 Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes),
                 Some(Ok(Event::Ping(payload))) => {
-                    if !self.blocked || cork.len() < PONGS_BEHIND_BLOCKED {
+                    if self.pongs.bytes >= PONGS || cork.len() >= FULL {
+                        // RFC 6455 §5.5.3: of several pings, the latest has to be answered.
+                        self.ping = Some(payload.into());
+                    } else {
                         frame::append(cork.buffer(), OpCode::Pong, payload);
+                        if self.blocked {
+                            self.pongs.bytes += payload.len() + 2;
+                        }
                     }
                     continue;
                 }
@@ -281,9 +324,14 @@ impl<P: Protocol> Driver<P> {
             if self.phase != Phase::Open {
                 continue;
             }
+            let before = cork.len();
             let flow = self.protocol.receive(now, message, cork, cx);
+            if self.blocked {
+                self.replies.bytes += cork.len() - before;
+            }
             *messages -= 1;
-            if flow.is_break() || *messages == 0 || self.protocol.intake() == Intake::Stalled {
+            let enough = *messages == 0 || cork.len() >= FULL;
+            if flow.is_break() || enough || self.protocol.intake() == Intake::Stalled {
                 break flow;
             }
         };
@@ -307,6 +355,14 @@ impl<P: Protocol> Driver<P> {
             unwritten.append(cork);
             *cork = unwritten;
         }
+        if self.pongs.bytes < PONGS
+            && let Some(ping) = self.ping.take()
+        {
+            frame::append(cork.buffer(), OpCode::Pong, &ping);
+            self.pongs.bytes += ping.len() + 2;
+        }
+        self.replies.end = cork.end();
+        self.pongs.end = cork.end();
         let mut unreleased = std::mem::take(&mut writer.unreleased);
         let mut notified = false;
         let mut released = 0;
@@ -355,14 +411,31 @@ impl<P: Protocol> Driver<P> {
                 Poll::Pending => {
                     self.blocked = true;
                     cork.settle();
+                    self.replies.settle(cork);
+                    self.pongs.settle(cork);
+                    // What is left of the cork is all that still counts.
+                    released = unreleased.saturating_sub(cork.len());
+                    writer.unreleased = unreleased - released;
                     writer.unwritten = Some(std::mem::take(cork));
-                    writer.unreleased = unreleased;
-                    let taken = self.protocol.outbox().park_blocked(cx);
+                    let taken = self.protocol.outbox().park_blocked(cx, released);
+                    if taken.last && self.phase == Phase::Open && !self.sealed {
+                        self.sealed = true;
+                        return Stop::Again;
+                    }
                     return if notified | taken.notified { Stop::Again } else { Stop::Idle };
                 }
             }
         }
         self.blocked = false;
+        self.replies = Behind::default();
+        self.pongs = Behind::default();
+        if self.ping.is_some() {
+            // It came too late for this write, and there is room now.
+            notified = true;
+        }
+        if self.ended {
+            return Stop::Done;
+        }
         if self.phase == Phase::Lingering {
             // Not awaited: a socket's shutdown is done at once, and another stream's is a courtesy.
             let _ = match &mut writer.half {
@@ -379,9 +452,9 @@ impl<P: Protocol> Driver<P> {
         let mut due = self.deadline;
         if self.phase == Phase::Open {
             due = due.min(self.protocol.poll_timeout().unwrap_or(u64::MAX));
-            if self.protocol.intake() == Intake::Stalled {
-                due = due.min(clock::now() + HANG_UP_CHECK);
-            }
+        }
+        if self.is_stalled() {
+            due = due.min(clock::now() + HANG_UP_CHECK);
         }
         if due == u64::MAX {
             self.timer.cancel();
@@ -402,6 +475,24 @@ impl<P: Protocol> Driver<P> {
             self.phase = Phase::Draining(close);
             self.deadline = now + self.protocol.limits().close_timeout;
             self.report(now, None);
+        }
+    }
+
+    /// Whether nothing more is to be read for now: the protocol has enough, or the peer does not
+    /// take the replies to its own messages.
+    fn is_stalled(&self) -> bool {
+        self.phase == Phase::Open
+            && (self.protocol.intake() == Intake::Stalled
+                || self.blocked && self.replies.bytes >= FULL)
+    }
+
+    /// The peer will say nothing more; what it has said may still have an answer, for which it may
+    /// still be there.
+    fn peer_ended(&mut self, now: u64) {
+        self.ended = true;
+        self.unread = None;
+        if self.phase == Phase::Open {
+            self.end(now, Cause::Lost(None));
         }
     }
 

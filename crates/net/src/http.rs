@@ -154,14 +154,12 @@ async fn speak_http<E: Endpoint>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
+    let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
     let mut told = false;
     let ended = std::future::poll_fn(|cx| {
-        if !told {
-            let mut changed = std::pin::pin!(closing.wait_for(|closing| *closing));
-            if changed.as_mut().poll(cx).is_ready() {
-                told = true;
-                Pin::new(&mut http).graceful_shutdown();
-            }
+        if !told && closing.as_mut().poll(cx).is_ready() {
+            told = true;
+            Pin::new(&mut http).graceful_shutdown();
         }
         http.poll_without_shutdown(cx)
     });

@@ -267,13 +267,21 @@ impl<E: Entry> Outbox<E> {
     }
 
     /// The driver's call when a write blocked: it takes nothing until the kernel has room, but
-    /// wants to be woken by [`notify`](Self::notify), [`seal`](Self::seal) and `close`. Volatile
-    /// entries are refused from here to the next release.
-    pub fn park_blocked(&self, cx: &mut Context<'_>) -> Taken {
+    /// wants to be woken by [`notify`](Self::notify), [`seal`](Self::seal) and
+    /// [`close`](Self::close). Volatile entries are refused from here to the next release.
+    ///
+    /// `released` is as in [`poll_take`](Self::poll_take). [`Taken::last`] says here that the outbox
+    /// is sealed, whatever is left in it.
+    pub fn park_blocked(&self, cx: &mut Context<'_>, released: usize) -> Taken {
         let mut inner = lock(&self.inner);
+        let waiting = inner.release(released, self.limit);
         inner.blocked = true;
         inner.register(cx);
-        Taken { notified: mem::take(&mut inner.notified), last: inner.phase == Phase::Closed }
+        let taken =
+            Taken { notified: mem::take(&mut inner.notified), last: inner.phase != Phase::Open };
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+        taken
     }
 
     /// Whether nothing is queued.

@@ -83,7 +83,7 @@ fn volatile_goes_only_where_it_is_written_at_once() {
     outbox.push(Item(1, VOLATILE_BELOW), Class::Data).unwrap();
     assert!(matches!(outbox.push(Item(2, 1), Class::Volatile), Err(Refused::Full(_))));
     take(&outbox, &waker, 0, usize::MAX);
-    let _ = outbox.park_blocked(&mut Context::from_waker(&waker));
+    let _ = outbox.park_blocked(&mut Context::from_waker(&waker), 0);
     assert!(matches!(outbox.push(Item(3, 1), Class::Volatile), Err(Refused::Full(_))));
     take(&outbox, &waker, VOLATILE_BELOW + 10, usize::MAX);
     outbox.push(Item(4, 1), Class::Volatile).unwrap();

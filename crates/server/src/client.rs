@@ -31,6 +31,8 @@ pub(crate) struct Client {
     link: Arc<Link>,
     protocol: socketio::Connection,
     sockets: SmallVec<[Member; 1]>,
+    /// Connect handlers that are running, those of sockets that have left meanwhile included.
+    asked: u32,
     dispatch: Dispatch<Socket>,
     /// Why the sockets end, where Engine.IO has no word for it.
     reason: Option<DisconnectReason>,
@@ -51,16 +53,19 @@ impl Client {
             link: Arc::new(Link::new(session.clone())),
             protocol,
             sockets: SmallVec::new(),
+            asked: 0,
             dispatch: Dispatch::default(),
             reason: None,
         }
     }
 
-    fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
+    fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Flow {
         match event {
-            Event::Connect { namespace, auth } => self.connect(&namespace, auth),
+            Event::Connect { namespace, auth } => return self.connect(&namespace, auth),
             Event::Event { namespace, name, args, attachments, ack } => {
-                let Some(member) = self.member(&namespace) else { return };
+                let Some(member) = self.member(&namespace) else {
+                    return ControlFlow::Continue(());
+                };
                 let (socket, ready) = (member.socket.clone(), !member.connecting);
                 let event = sockeye_handler::Event::new(&name, &args, &attachments);
                 let routes = &socket.inner.namespace.routes;
@@ -71,9 +76,8 @@ impl Client {
                 }
             }
             Event::Ack { namespace, id, args, attachments } => {
-                let Some(member) = self.member(&namespace) else { return };
-                let waiting = member.socket.local_if_used().and_then(|local| local.take_ack(id));
-                if let Some(waiting) = waiting {
+                let local = self.member(&namespace).and_then(|found| found.socket.local_if_used());
+                if let Some(waiting) = local.and_then(|local| local.take_ack(id)) {
                     let _ = waiting.send(Answer { args: args.into(), attachments });
                 }
             }
@@ -83,46 +87,58 @@ impl Client {
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
-    fn connect(&mut self, path: &str, auth: Option<&str>) {
+    fn connect(&mut self, path: &str, auth: Option<&str>) -> Flow {
         let Some(namespace) = self.server.namespace(path) else {
             self.refuse(path, &Refusal::new("Invalid namespace"));
-            return;
+            return ControlFlow::Continue(());
         };
+        if self.asked >= self.server.core.config.handlers.max_running {
+            tracing::debug!(target: "socket.io:client", "too many connect handlers are running");
+            return ControlFlow::Break(CloseReason::ForcedClose);
+        }
         let Ok(id) = Shared::public_id() else {
             self.refuse(path, &Refusal::new("no randomness for an id"));
-            return;
+            return ControlFlow::Continue(());
         };
         let socket = Socket::new(id, namespace.clone(), self.link.clone(), auth.map(Into::into));
         if !socket.enter() {
             self.refuse(path, &Refusal::new("no id for the socket"));
-            return;
+            return ControlFlow::Continue(());
         }
         self.sockets.push(Member { socket: socket.clone(), connecting: true });
         let answer = match &namespace.connect {
             None => Some(Ok(())),
             Some(connector) => start(&socket, || connector.call(&socket)),
         };
-        if let Some(answer) = answer {
-            self.answered(&socket, answer);
+        match answer {
+            Some(answer) => self.answered(&socket, answer),
+            None => self.asked += 1,
         }
+        ControlFlow::Continue(())
     }
 
     /// A connect handler has answered.
     fn answered(&mut self, socket: &Socket, answer: Result<(), Refusal>) {
         let Some(position) = self.sockets.iter().position(|member| member.socket == *socket) else {
+            // It left while the handler ran; for a handler that agreed, it was there.
+            if answer.is_ok() {
+                disconnected(socket);
+            }
             return;
         };
+        self.sockets[position].connecting = false;
         let path = socket.namespace();
+        if socket.disconnect_reason().is_some() {
+            // The handler itself has disconnected it: the word of that is in the link.
+            return;
+        }
         match answer {
             Ok(()) => {
-                self.sockets[position].connecting = false;
                 self.protocol.connected(path);
-                if !socket.open() && socket.disconnect_reason().is_some() {
-                    // It left while the handler ran; for the handler it was there.
-                    self.remove(position);
-                }
+                socket.open();
             }
             Err(refusal) => {
                 socket.end(DisconnectReason::ServerNamespaceDisconnect);
@@ -146,23 +162,22 @@ impl Client {
         }
     }
 
-    /// Ends a socket, and forgets it unless its connect handler is still running.
+    /// Forgets a socket that leaves, and lets its namespace know, unless its connect handler is
+    /// still running: then that handler's end does.
     fn end(&mut self, position: usize, reason: DisconnectReason) {
-        self.sockets[position].socket.end(reason);
-        if !self.sockets[position].connecting {
-            self.remove(position);
-        }
-    }
-
-    /// Forgets a socket that has ended, and lets its namespace know.
-    fn remove(&mut self, position: usize) {
         let member = self.sockets.remove(position);
-        disconnected(&member.socket);
+        member.socket.end(reason);
+        if !member.connecting {
+            disconnected(&member.socket);
+        }
     }
 
     fn command(&mut self, command: Command) -> Flow {
         match command {
-            Command::Answered(socket, answer) => self.answered(&socket, answer),
+            Command::Answered(socket, answer) => {
+                self.asked -= 1;
+                self.answered(&socket, answer);
+            }
             Command::Ended(socket) => {
                 let found = self.sockets.iter().position(|member| member.socket == socket);
                 if let Some(position) = found {
@@ -170,9 +185,7 @@ impl Client {
                     // It may have been connecting, for which `disconnect` has connected it.
                     self.protocol.connected(path);
                     self.protocol.left(path);
-                    if !self.sockets[position].connecting {
-                        self.remove(position);
-                    }
+                    self.end(position, DisconnectReason::ServerNamespaceDisconnect);
                 }
             }
             Command::EndAll => {
@@ -263,20 +276,18 @@ impl Handler for Client {
     fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
         match self.protocol.receive_text(now, &self.server.core.config.socketio, text) {
             Ok(Some(event)) => self.handle(event, cx),
-            Ok(None) => {}
-            Err(error) => return self.fail(&error),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => self.fail(&error),
         }
-        ControlFlow::Continue(())
     }
 
     fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
         let bytes = Bytes::from(bytes.into_owned());
         match self.protocol.receive_binary(now, &self.server.core.config.socketio, bytes) {
             Ok(Some(event)) => self.handle(event, cx),
-            Ok(None) => {}
-            Err(error) => return self.fail(&error),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => self.fail(&error),
         }
-        ControlFlow::Continue(())
     }
 
     fn work(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
@@ -318,12 +329,8 @@ impl Handler for Client {
             let _ = self.command(command);
         }
         let reason = self.reason.unwrap_or_else(|| reason.into());
-        while let Some(member) = self.sockets.pop() {
-            member.socket.end(reason);
-            // If its connect handler is still running, that handler's end will do it.
-            if !member.connecting {
-                disconnected(&member.socket);
-            }
+        while !self.sockets.is_empty() {
+            self.end(0, reason);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde::Serialize;
 use sockeye_hub::Packet;
@@ -83,9 +84,18 @@ impl Socket {
             return Ok(self.deliver_or_disconnect(&packet, Class::Data)?);
         }
         let mut entry = Some(Entry::Packet(packet));
-        match poll_fn(|cx| self.outbox().poll_push(cx, &mut entry)).await {
-            Ok(()) => Ok(()),
-            Err(()) => Err(EmitError::Disconnected),
+        let pushed = poll_fn(|cx| {
+            if self.is_connected() {
+                self.outbox().poll_push(cx, &mut entry)
+            } else {
+                Poll::Ready(Err(()))
+            }
+        });
+        tokio::select! {
+            biased;
+            pushed = pushed => pushed.map_err(|()| EmitError::Disconnected),
+            // The socket may leave its namespace while the session stays.
+            _ = self.closed() => Err(EmitError::Disconnected),
         }
     }
 

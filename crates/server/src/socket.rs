@@ -186,12 +186,10 @@ impl Socket {
             encode::disconnect(buffer, self.namespace());
             Ok::<_, Infallible>(Vec::new())
         });
-        let was_connected = self.is_connected();
         if self.end(DisconnectReason::ServerNamespaceDisconnect) {
-            if was_connected {
-                let _ = self.inner.session.push(Entry::Packet(farewell), Class::Reserved);
-            }
+            // Word first: a client may answer its DISCONNECT with the next CONNECT at once.
             self.inner.link.push(Command::Ended(self.clone()));
+            let _ = self.inner.session.push(Entry::Packet(farewell), Class::Reserved);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::process::Process;
 
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 #[test]
 fn the_files_are_served_as_the_protocol_says() {
@@ -12,7 +13,10 @@ fn the_files_are_served_as_the_protocol_says() {
     for (path, content_type, content) in [
         ("/", "text/html; charset=utf-8", include_str!("../../page/index.html")),
         ("/chat.css", "text/css; charset=utf-8", include_str!("../../page/chat.css")),
-        ("/chat.js", "text/javascript; charset=utf-8", include_str!("../../page/chat.js")),
+        ("/chat.js", SCRIPT, include_str!("../../page/chat.js")),
+        ("/connection.js", SCRIPT, include_str!("../../page/connection.js")),
+        ("/view.js", SCRIPT, include_str!("../../page/view.js")),
+        ("/state.js", SCRIPT, include_str!("../../page/state.js")),
         ("/favicon.svg", "image/svg+xml", include_str!("../../page/favicon.svg")),
     ] {
         let file = get(address, path, "");

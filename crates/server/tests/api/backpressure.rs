@@ -168,7 +168,7 @@ async fn a_hang_up_is_noticed_while_nothing_is_read() {
     // In order: what comes before the end of the stream must fit into the kernel's buffers.
     let Stalled { server, gate: _gate, mut started, mut reasons } = stalled().await;
     let (mut peer, _) = Peer::socketio(server.address).await;
-    let (_, bytes) = numbered(150_000);
+    let (_, bytes) = numbered(110_000);
     peer.send_bytes(&bytes).await;
     started.expect([0]).await;
     peer.finish().await;
