@@ -40,6 +40,11 @@ const message = (page, text, { author, state } = {}) => page.waitForFunction(
   [text, author, state],
 );
 
+const atEnd = (page) => page.waitForFunction(() => {
+  const { scrollHeight, scrollTop, clientHeight } = document.getElementById("scroller");
+  return scrollHeight - scrollTop - clientHeight < 2;
+});
+
 const texts = (page) => page.$$eval("#log .message .bubble", (nodes) => nodes.map((node) => node.firstChild.textContent));
 
 async function enter(page, name) {
@@ -176,11 +181,18 @@ for (const [name, start] of Object.entries(chatServers)) {
     await t.test("the server goes away and comes back: seen, and nothing is lost", async () => {
       await Promise.all([goTo(ann, "harbour"), goTo(ben, "harbour")]);
       await inRoom(ann, "harbour", 2);
+      const long = "a\nmessage\nof\nmore\nlines\nthan\nthe\nwindow\nholds";
+      await write(ann, long);
+      await message(ann, long, { state: "delivered" });
+      await ann.setViewportSize({ width: 1280, height: 360 });
+      await ann.waitForFunction(() => document.getElementById("scroller").scrollTop > 0);
       const { port } = server;
       await server.stop();
       await Promise.all([status(ann, "reconnecting"), status(ben, "reconnecting")]);
       await ann.waitForFunction(() => /^Reconnecting in \d+ s$/.test(document.getElementById("status-text").textContent));
       assert.ok(await ann.isVisible("#banner"));
+      await atEnd(ann); // though the banner took some of the place
+      await ann.setViewportSize(DESKTOP.viewport);
       await write(ann, "written while away 1");
       await write(ann, "written while away 2");
       await message(ann, "written while away 2", { state: "pending" });
@@ -199,10 +211,17 @@ for (const [name, start] of Object.entries(chatServers)) {
 
     await t.test("Ctrl-C ends the server cleanly, and the page reconnects without being asked", async () => {
       const { port } = server;
+      const newcomer = await person();
+      await status(newcomer, "connected");
+      await newcomer.fill("#name-input", "half a na");
       assert.equal(await server.stop("SIGINT"), 0);
       await status(ann, "reconnecting");
       server = await start(port);
-      await Promise.all([ready(ann), ready(ben)]);
+      await Promise.all([ready(ann), ready(ben), status(newcomer, "connected")]);
+      assert.equal(await newcomer.inputValue("#name-input"), "half a na");
+      for (const _ of [1, 2]) await newcomer.keyboard.press("Escape");
+      assert.ok(await newcomer.isVisible("#name-dialog"), "without a name there is nothing behind the dialog");
+      await leave(newcomer);
       await write(ann, "again");
       await message(ben, "again", { author: "Ann" });
     });

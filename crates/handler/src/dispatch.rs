@@ -42,6 +42,9 @@ impl Default for Limits {
     }
 }
 
+/// The most waiting events that are run in one wake-up of a session.
+const RESUMED_AT_ONCE: u32 = 256;
+
 /// How many of a session's handlers are running.
 #[derive(Debug, Default)]
 pub struct Places {
@@ -103,13 +106,16 @@ impl<C: Context> Dispatch<C> {
 
     /// Runs what waited, as far as places are free. `ready` says which sockets take events by now,
     /// and `routes` finds their handlers.
+    ///
+    /// Whether it stopped because it has done enough for one wake-up of the session.
     pub fn resume(
         &mut self,
         limits: &Limits,
         ready: impl Fn(&C) -> bool,
         routes: impl Fn(&C) -> &Routes<C>,
-    ) {
-        let Some(mut queue) = self.queue.take() else { return };
+    ) -> bool {
+        let Some(mut queue) = self.queue.take() else { return false };
+        let mut budget = RESUMED_AT_ONCE;
         let mut kept = VecDeque::new();
         while let Some(waiting) = queue.waiting.pop_front() {
             if !has_place(&waiting.context, limits) {
@@ -120,6 +126,11 @@ impl<C: Context> Dispatch<C> {
                 kept.push_back(waiting);
                 continue;
             }
+            if budget == 0 {
+                kept.push_back(waiting);
+                break;
+            }
+            budget -= 1;
             queue.bytes -= waiting.bytes();
             // As in Node, what had not reached a handler when the socket left is dropped.
             if waiting.context.is_connected() {
@@ -132,6 +143,7 @@ impl<C: Context> Dispatch<C> {
             queue.waiting = kept;
             self.queue = Some(queue);
         }
+        budget == 0 && self.queue.is_some()
     }
 
     /// Whether events wait.

@@ -34,6 +34,8 @@ pub struct Cork {
     shared_bytes: usize,
     /// What was written and is forgotten.
     settled: u64,
+    /// The stream may hold back what it was given.
+    unflushed: bool,
 }
 
 impl Cork {
@@ -72,6 +74,11 @@ impl Cork {
         self.len() == 0
     }
 
+    /// Whether nothing waits here nor, as far as is known, in the stream.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_empty() && !self.unflushed
+    }
+
     /// Writes until nothing is left or the kernel takes no more.
     pub(crate) fn poll_write(
         &mut self,
@@ -89,9 +96,14 @@ impl Cork {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += written;
+            self.unflushed = true;
         }
         self.reset();
-        io.poll_flush(cx)
+        if self.unflushed {
+            ready!(io.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Forgets what has been written, in a cork that stays behind at a blocked connection, and

@@ -82,6 +82,16 @@ enum Output {
     Shared(Arc<dyn Wired>),
 }
 
+/// What the peer has caused and does not take.
+#[derive(Debug, Default)]
+struct Jam {
+    /// The protocol's replies.
+    replies: Behind,
+    pongs: Behind,
+    /// The latest ping that is to be answered when there is room for it.
+    ping: Option<Box<[u8]>>,
+}
+
 /// Bytes that stand behind a blocked write, and up to where they stand in its cork.
 #[derive(Clone, Copy, Debug, Default)]
 struct Behind {
@@ -104,18 +114,14 @@ pub struct Driver<P: Protocol> {
     input: Input,
     websocket: websocket::Connection,
     protocol: P,
-    /// Input that was read and is not judged yet.
-    unread: Option<Box<[u8]>>,
+    /// Input that was read, and from where on it is not judged yet.
+    unread: Option<(Box<[u8]>, usize)>,
     /// Taken only while it is written to.
     output: Option<Output>,
-    /// What the protocol has replied and the peer has not taken.
-    replies: Behind,
-    /// Pongs that the peer has not taken.
-    pongs: Behind,
+    /// There while the peer has caused more than it takes.
+    jam: Option<Box<Jam>>,
     /// The last write blocked.
     blocked: bool,
-    /// The latest ping that is to be answered when there is room for it.
-    ping: Option<Box<[u8]>>,
     /// The outbox was found sealed.
     sealed: bool,
     /// The peer has ended its side.
@@ -140,6 +146,8 @@ enum Stop {
     Again,
     /// The connection is over.
     Done,
+    /// The stream failed; the protocol does not know yet.
+    Failed(io::Error),
 }
 
 impl<P: Protocol> Driver<P> {
@@ -160,12 +168,10 @@ impl<P: Protocol> Driver<P> {
             input,
             websocket: websocket::Connection::new(Role::Server),
             protocol,
-            unread: (!leftover.is_empty()).then(|| leftover.into()),
+            unread: (!leftover.is_empty()).then(|| (leftover.into(), 0)),
             output: Some(output),
-            replies: Behind::default(),
-            pongs: Behind::default(),
+            jam: None,
             blocked: false,
-            ping: None,
             sealed: false,
             ended: false,
             deadline: u64::MAX,
@@ -196,6 +202,7 @@ impl<P: Protocol> Driver<P> {
         self.output = output;
         match (read, wrote) {
             (_, Stop::Done) => Stop::Done,
+            (_, Stop::Failed(error)) => self.lost(now, Some(error)),
             (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
             // Nothing has been asked of the stream, so nothing would wake us.
             _ if was_stalled && !self.is_stalled() => Stop::Again,
@@ -255,9 +262,13 @@ impl<P: Protocol> Driver<P> {
                 // What is there so far is written first.
                 return Stop::Again;
             }
-            if let Some(mut unread) = self.unread.take() {
-                if let Some(stop) = self.judge(now, cx, &mut unread, cork, &mut messages) {
-                    return stop;
+            if let Some((mut unread, from)) = self.unread.take() {
+                let judged = from + self.judge(now, cx, &mut unread[from..], cork, &mut messages);
+                if judged < unread.len() && !self.ended {
+                    self.unread = Some((unread, judged));
+                }
+                if messages == 0 {
+                    return Stop::Again;
                 }
                 continue;
             }
@@ -269,10 +280,13 @@ impl<P: Protocol> Driver<P> {
                     if matches!(self.phase, Phase::Lingering | Phase::Shut) {
                         continue;
                     }
-                    if let Some(stop) =
-                        self.judge(now, cx, &mut receive[..count], cork, &mut messages)
-                    {
-                        return stop;
+                    let input = &mut receive[..count];
+                    let judged = self.judge(now, cx, input, cork, &mut messages);
+                    if judged < count {
+                        self.unread = Some((input[judged..].into(), 0));
+                    }
+                    if messages == 0 {
+                        return Stop::Again;
                     }
                 }
             }
@@ -280,7 +294,8 @@ impl<P: Protocol> Driver<P> {
         Stop::Again
     }
 
-    /// Takes input through the WebSocket to the protocol; `None` when all of it is judged.
+    /// Takes input through the WebSocket to the protocol, and says how much: all, unless the
+    /// protocol or the budget had enough.
     fn judge(
         &mut self,
         now: u64,
@@ -288,22 +303,24 @@ impl<P: Protocol> Driver<P> {
         input: &mut [u8],
         cork: &mut Cork,
         messages: &mut u32,
-    ) -> Option<Stop> {
+    ) -> usize {
+        let whole = input.len();
         let limits = self.protocol.limits().clone();
         let mut events = self.websocket.receive(&limits, input);
         let flow = loop {
             let message = match events.next() {
-                None => return None,
+                None => return whole,
                 Some(Ok(Event::Text(text))) => Message::Text(text),
                 Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes),
                 Some(Ok(Event::Ping(payload))) => {
-                    if self.pongs.bytes >= PONGS || cork.len() >= FULL {
+                    let waiting = self.jam.as_ref().map_or(0, |jam| jam.pongs.bytes);
+                    if waiting >= PONGS || cork.len() >= FULL {
                         // RFC 6455 §5.5.3: of several pings, the latest has to be answered.
-                        self.ping = Some(payload.into());
+                        self.jam.get_or_insert_default().ping = Some(payload.into());
                     } else {
                         frame::append(cork.buffer(), OpCode::Pong, payload);
                         if self.blocked {
-                            self.pongs.bytes += payload.len() + 2;
+                            self.jam.get_or_insert_default().pongs.bytes += payload.len() + 2;
                         }
                     }
                     continue;
@@ -313,12 +330,12 @@ impl<P: Protocol> Driver<P> {
                     let code = status.map(|(code, _)| code);
                     drop(events);
                     self.peer_closed(now, code, cork);
-                    return None;
+                    return whole;
                 }
                 Some(Err(error)) => {
                     drop(events);
                     self.refuse(now, error, cork);
-                    return None;
+                    return whole;
                 }
             };
             if self.phase != Phase::Open {
@@ -326,8 +343,8 @@ impl<P: Protocol> Driver<P> {
             }
             let before = cork.len();
             let flow = self.protocol.receive(now, message, cork, cx);
-            if self.blocked {
-                self.replies.bytes += cork.len() - before;
+            if self.blocked && cork.len() > before {
+                self.jam.get_or_insert_default().replies.bytes += cork.len() - before;
             }
             *messages -= 1;
             let enough = *messages == 0 || cork.len() >= FULL;
@@ -337,11 +354,8 @@ impl<P: Protocol> Driver<P> {
         };
         let consumed = events.consumed();
         drop(events);
-        if consumed < input.len() {
-            self.unread = Some(input[consumed..].into());
-        }
         self.follow(now, flow);
-        if *messages == 0 { Some(Stop::Again) } else { None }
+        consumed
     }
 
     fn write(
@@ -355,14 +369,16 @@ impl<P: Protocol> Driver<P> {
             unwritten.append(cork);
             *cork = unwritten;
         }
-        if self.pongs.bytes < PONGS
-            && let Some(ping) = self.ping.take()
-        {
-            frame::append(cork.buffer(), OpCode::Pong, &ping);
-            self.pongs.bytes += ping.len() + 2;
+        if let Some(jam) = &mut self.jam {
+            if jam.pongs.bytes < PONGS
+                && let Some(ping) = jam.ping.take()
+            {
+                frame::append(cork.buffer(), OpCode::Pong, &ping);
+                jam.pongs.bytes += ping.len() + 2;
+            }
+            jam.replies.end = cork.end();
+            jam.pongs.end = cork.end();
         }
-        self.replies.end = cork.end();
-        self.pongs.end = cork.end();
         let mut unreleased = std::mem::take(&mut writer.unreleased);
         let mut notified = false;
         let mut released = 0;
@@ -398,7 +414,7 @@ impl<P: Protocol> Driver<P> {
                 }
                 _ => {}
             }
-            if cork.is_empty() {
+            if cork.is_done() {
                 break;
             }
             let written = match &mut writer.half {
@@ -407,12 +423,14 @@ impl<P: Protocol> Driver<P> {
             };
             match written {
                 Poll::Ready(Ok(())) => released = std::mem::take(&mut unreleased),
-                Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
+                Poll::Ready(Err(error)) => return Stop::Failed(error),
                 Poll::Pending => {
                     self.blocked = true;
                     cork.settle();
-                    self.replies.settle(cork);
-                    self.pongs.settle(cork);
+                    if let Some(jam) = &mut self.jam {
+                        jam.replies.settle(cork);
+                        jam.pongs.settle(cork);
+                    }
                     // What is left of the cork is all that still counts.
                     released = unreleased.saturating_sub(cork.len());
                     writer.unreleased = unreleased - released;
@@ -427,10 +445,11 @@ impl<P: Protocol> Driver<P> {
             }
         }
         self.blocked = false;
-        self.replies = Behind::default();
-        self.pongs = Behind::default();
-        if self.ping.is_some() {
+        if let Some(jam) = self.jam.take()
+            && jam.ping.is_some()
+        {
             // It came too late for this write, and there is room now.
+            self.jam = Some(Box::new(Jam { ping: jam.ping, ..Jam::default() }));
             notified = true;
         }
         if self.ended {
@@ -481,9 +500,11 @@ impl<P: Protocol> Driver<P> {
     /// Whether nothing more is to be read for now: the protocol has enough, or the peer does not
     /// take the replies to its own messages.
     fn is_stalled(&self) -> bool {
-        self.phase == Phase::Open
-            && (self.protocol.intake() == Intake::Stalled
-                || self.blocked && self.replies.bytes >= FULL)
+        self.phase == Phase::Open && (self.protocol.intake() == Intake::Stalled || self.is_jammed())
+    }
+
+    fn is_jammed(&self) -> bool {
+        self.blocked && self.jam.as_ref().is_some_and(|jam| jam.replies.bytes >= FULL)
     }
 
     /// The peer will say nothing more; what it has said may still have an answer, for which it may
@@ -551,7 +572,7 @@ impl<P: Protocol> Future for Driver<P> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Stop::Done => Poll::Ready(()),
+            Stop::Done | Stop::Failed(_) => Poll::Ready(()),
         }
     }
 }

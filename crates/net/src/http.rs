@@ -182,7 +182,13 @@ async fn await_upgrade<P: Protocol>(on_upgrade: OnUpgrade, protocol: P) -> Optio
         }
     };
     let (io, leftover) = match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => (Io::Tcp(parts.io.into_inner()), parts.read_buf),
+        Ok(parts) => {
+            let stream = parts.io.into_inner();
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+            (Io::Tcp(stream), parts.read_buf)
+        }
         // hyper itself feeds what it had read to whoever reads an `Upgraded`.
         Err(upgraded) => (Io::Dyn(Box::pin(TokioIo::new(upgraded))), Bytes::new()),
     };

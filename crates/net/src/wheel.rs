@@ -91,7 +91,7 @@ impl Wheel {
             if until == u64::MAX {
                 thread::park();
             } else {
-                let millis = (until * TICK).saturating_sub(clock::now());
+                let millis = until.saturating_mul(TICK).saturating_sub(clock::now());
                 if millis > 0 {
                     thread::park_timeout(Duration::from_millis(millis));
                 }

@@ -34,6 +34,9 @@ use crate::io::Sink;
 /// ones are woken, so that all threads share a large audience.
 const ALONE: usize = 256;
 
+/// How often a flush takes from one outbox before it leaves the rest to the driver.
+const ROUNDS: u32 = 8;
+
 /// The write side of a connection, and what a blocked write left over.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -83,7 +86,7 @@ pub fn flush<E: Entry>(
         return;
     }
     let mut released = 0;
-    loop {
+    for _ in 0..ROUNDS {
         let mut batch: SmallVec<[E; BATCH]> = SmallVec::new();
         let last = outbox.take(released, FULL, &mut batch);
         if last {
@@ -108,6 +111,10 @@ pub fn flush<E: Entry>(
             }
         }
     }
+    // Others push as fast as we write: the driver has a budget for that. It also counts off what
+    // this last round has written.
+    writer.unreleased = released;
+    outbox.wake();
 }
 
 /// Writes what the socket takes at once. Not `poll_write`, which tokio rations: after 128 calls in
@@ -168,18 +175,19 @@ pub fn flush_later<W: Wired>(wired: &Arc<W>) -> bool {
 /// The wake-up of a driver, from its beginning to its end.
 pub(crate) struct WakeUp {
     outer: Option<Turn>,
+    left: bool,
 }
 
 impl WakeUp {
     pub(crate) fn begin(driven: Option<&Arc<dyn Wired>>) -> Self {
         let driven = driven.map_or(std::ptr::null(), |driven| Arc::as_ptr(driven).cast());
         let turn = Turn { driven, list: Vec::new() };
-        Self { outer: TURN.replace(Some(turn)) }
+        Self { outer: TURN.replace(Some(turn)), left: false }
     }
 
     /// Writes to all on the list.
-    pub(crate) fn end(self, cork: &mut Box<Cork>) {
-        let Some(turn) = TURN.replace(self.outer) else { return };
+    pub(crate) fn end(mut self, cork: &mut Box<Cork>) {
+        let Some(turn) = self.leave() else { return };
         let alone = if turn.list.len() > ALONE && have_company() { ALONE } else { usize::MAX };
         for (position, wired) in turn.list.iter().enumerate() {
             if position < alone {
@@ -187,6 +195,24 @@ impl WakeUp {
             } else {
                 wired.wake();
             }
+        }
+    }
+}
+
+impl WakeUp {
+    fn leave(&mut self) -> Option<Turn> {
+        if std::mem::replace(&mut self.left, true) {
+            return None;
+        }
+        TURN.replace(self.outer.take())
+    }
+}
+
+impl Drop for WakeUp {
+    /// The wake-up ends by a panic: nobody on its list must wait for it.
+    fn drop(&mut self) {
+        if let Some(turn) = self.leave() {
+            turn.list.iter().for_each(|wired| wired.wake());
         }
     }
 }

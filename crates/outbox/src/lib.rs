@@ -41,6 +41,9 @@ pub const VOLATILE_BELOW: usize = 16 * 1024;
 /// one keeps it until [`Outbox::trim`].
 const KEEP_CAPACITY: usize = 1024;
 
+/// With so many waiting pushes, all are asked again, so that abandoned ones do not pile up.
+const MANY_WAITING: usize = 1024;
+
 /// The most entries that one [`Outbox::poll_take`] moves, so that a batch fits on the stack.
 pub const BATCH: usize = 32;
 
@@ -180,9 +183,14 @@ impl<E: Entry> Outbox<E> {
         }
         if !inner.admits(bytes, Class::Data, self.limit) {
             let waiting = inner.waiting.get_or_insert_default();
+            // Those whose future was dropped are still in there: asking all again finds out.
+            let stale =
+                if waiting.len() >= MANY_WAITING { mem::take(&mut **waiting) } else { Vec::new() };
             if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
                 waiting.push(cx.waker().clone());
             }
+            drop(inner);
+            stale.into_iter().for_each(Waker::wake);
             return Poll::Pending;
         }
         let first = slot.take().is_some_and(|entry| inner.queue_up(entry));

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::emit::EmitError;
 use crate::local::Answer;
-use crate::socket::Socket;
+use crate::socket::{Socket, Source};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -65,11 +65,8 @@ impl Socket {
     ) -> AckFuture<T> {
         let id = self.inner.namespace.next_ack.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
-        let sent = if self.local().await_ack(self, id, answer) {
-            self.send_with_ack(event, id, &data)
-        } else {
-            Err(EmitError::Disconnected)
-        };
+        let awaited = self.local().await_ack(self, id, answer);
+        let sent = awaited.and_then(|()| self.send_with_ack(event, id, &data));
         if sent.is_err() {
             self.local().take_ack(id);
         }
@@ -85,7 +82,7 @@ impl Socket {
     fn send_with_ack<T: Serialize>(&self, event: &str, id: u64, data: &T) -> Result<(), EmitError> {
         let path = self.namespace();
         let packet = Packet::message(|buffer| encode::event(buffer, path, Some(id), event, data))?;
-        Ok(self.deliver_or_disconnect(&packet, Class::Data)?)
+        Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?)
     }
 }
 

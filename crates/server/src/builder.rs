@@ -39,7 +39,8 @@ impl ServerBuilder {
 
     /// The path under which clients find the server. Default: `/socket.io`, as theirs.
     pub fn path(mut self, path: &str) -> Self {
-        self.config.path = format!("/{}", path.trim_matches('/'));
+        let path = path.trim_matches('/');
+        self.config.path = if path.is_empty() { String::new() } else { format!("/{path}") };
         self
     }
 
@@ -116,6 +117,13 @@ impl ServerBuilder {
         self
     }
 
+    /// The most answers that one socket may owe at a time; further events with an ack are refused.
+    /// Default: 4096; Node has no limit.
+    pub fn max_pending_acks(mut self, acks: usize) -> Self {
+        self.config.max_pending_acks = acks;
+        self
+    }
+
     /// How long [`Server::close`] waits for clients and handlers. Default: 5 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
@@ -143,7 +151,8 @@ impl ServerBuilder {
     }
 
     /// Who answers the requests that are not for this server, where it owns its connections
-    /// ([`Server::listen`]): an axum `Router`, say. Without one they get 404.
+    /// ([`Server::listen`]): an axum `Router`, say. Without one they get 404. Upgrades are not for
+    /// it: a router with websockets of its own is served by axum, with [`Server::router`] in it.
     pub fn fallback<S, B>(mut self, service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>

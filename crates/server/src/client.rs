@@ -95,7 +95,7 @@ impl Client {
             self.refuse(path, &Refusal::new("Invalid namespace"));
             return ControlFlow::Continue(());
         };
-        if self.asked >= self.server.core.config.handlers.max_running {
+        if self.asked as usize >= self.server.core.config.socketio.max_namespaces {
             tracing::debug!(target: "socket.io:client", "too many connect handlers are running");
             return ControlFlow::Break(CloseReason::ForcedClose);
         }
@@ -290,16 +290,22 @@ impl Handler for Client {
         }
     }
 
-    fn work(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
+    fn work(&mut self, _: u64, cx: &mut Context<'_>) -> Flow {
+        let mut flow = ControlFlow::Continue(());
         for command in self.link.take() {
-            self.command(command)?;
+            // What stands behind an end still counts: an answer is given only once.
+            let next = self.command(command);
+            flow = if flow.is_break() { flow } else { next };
         }
+        flow?;
         if self.dispatch.is_waiting() {
             let sockets = &self.sockets;
             let ready = |socket: &Socket| {
                 !sockets.iter().any(|member| member.connecting && member.socket == *socket)
             };
-            self.dispatch.resume(&self.server.core.config.handlers, ready, route);
+            if self.dispatch.resume(&self.server.core.config.handlers, ready, route) {
+                cx.waker().wake_by_ref();
+            }
         }
         ControlFlow::Continue(())
     }

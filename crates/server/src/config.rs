@@ -12,6 +12,7 @@ pub(crate) struct Config {
     pub(crate) handlers: sockeye_handler::Limits,
     pub(crate) max_buffered_bytes: usize,
     pub(crate) ack_timeout: Duration,
+    pub(crate) max_pending_acks: usize,
     pub(crate) grace: Duration,
 }
 
@@ -25,6 +26,7 @@ impl Default for Config {
             socketio: sockeye_socketio::Limits::default(),
             handlers: sockeye_handler::Limits::default(),
             ack_timeout: Duration::from_secs(20),
+            max_pending_acks: 4096,
             grace: Duration::from_secs(5),
         }
     }

@@ -11,7 +11,7 @@ use sockeye_outbox::Class;
 use sockeye_socketio::{EncodeError, encode};
 use sockeye_transport::Entry;
 
-use crate::socket::{Socket, Undelivered};
+use crate::socket::{Socket, Source, Undelivered};
 
 /// Why an event was not sent.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub enum EmitError {
     Disconnected,
     /// More waits for this client than it may; it has been disconnected as a slow consumer.
     SlowConsumer,
+    /// The client owes as many answers as it may.
+    TooManyAcks,
     /// The event's name is reserved, or the data cannot be made JSON.
     Encode(EncodeError),
 }
@@ -40,7 +42,9 @@ impl Socket {
     /// one; `bytes::Bytes` anywhere in it travel as binary.
     ///
     /// The event is queued, not sent, when this returns; events of one emitter arrive in the order
-    /// of its calls. A client that does not read fast enough to stay below
+    /// of its calls. From within a handler it is written at the end of the wake-up in which the
+    /// handler runs, so a handler must not block its thread on what the client answers. A client
+    /// that does not read fast enough to stay below
     /// [`max_buffered_bytes`](crate::ServerBuilder::max_buffered_bytes) is disconnected.
     ///
     /// # Errors
@@ -48,7 +52,7 @@ impl Socket {
     /// [`EmitError`] says why nothing was queued.
     pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
         let packet = self.event(event, &data)?;
-        Ok(self.deliver_or_disconnect(&packet, Class::Data)?)
+        Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?)
     }
 
     /// Like [`emit`](Self::emit), but hands the data back instead of disconnecting a slow client.
@@ -61,7 +65,7 @@ impl Socket {
             Ok(packet) => packet,
             Err(error) => return Err(TryEmitError::Emit(error, data)),
         };
-        match self.deliver(&packet, Class::Data) {
+        match self.deliver(&packet, Class::Data, Source::Own) {
             Ok(()) => Ok(()),
             Err(Undelivered::Full) => Err(TryEmitError::Full(data)),
             Err(Undelivered::Disconnected) => {
@@ -81,7 +85,7 @@ impl Socket {
         drop(data);
         if !self.is_connected() {
             // Held back until the socket is connected, or refused.
-            return Ok(self.deliver_or_disconnect(&packet, Class::Data)?);
+            return Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?);
         }
         let mut entry = Some(Entry::Packet(packet));
         let pushed = poll_fn(|cx| {
@@ -108,7 +112,7 @@ impl Socket {
     #[doc(alias = "volatile")]
     pub fn emit_volatile(&self, event: &str, data: impl Serialize) -> Result<bool, EmitError> {
         let packet = self.event(event, &data)?;
-        Ok(self.deliver(&packet, Class::Volatile).is_ok())
+        Ok(self.deliver(&packet, Class::Volatile, Source::Own).is_ok())
     }
 
     /// Emits the event `message`, as Node's `socket.send` does.
@@ -154,6 +158,7 @@ impl fmt::Display for EmitError {
         match self {
             Self::Disconnected => f.write_str("the socket is not connected"),
             Self::SlowConsumer => f.write_str("too much waits for this client: it is disconnected"),
+            Self::TooManyAcks => f.write_str("the client owes as many answers as it may"),
             Self::Encode(_) => f.write_str("the event cannot be encoded"),
         }
     }
@@ -162,7 +167,7 @@ impl fmt::Display for EmitError {
 impl std::error::Error for EmitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Disconnected | Self::SlowConsumer => None,
+            Self::Disconnected | Self::SlowConsumer | Self::TooManyAcks => None,
             Self::Encode(error) => Some(error),
         }
     }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use sockeye_handler::{Erased, Handler};
 use tokio::sync::{Notify, oneshot};
 
+use crate::emit::EmitError;
 use crate::socket::Socket;
 
 /// The client's answer to an event.
@@ -24,12 +25,14 @@ pub(crate) struct Answer {
 pub(crate) struct Local {
     /// JSON.
     data: Mutex<Option<Box<str>>>,
-    extensions: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    extensions: Mutex<HashMap<TypeId, Extension>>,
     handlers: Mutex<Vec<Own>>,
     next_handler: AtomicU64,
     acks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     pub(crate) closed: Notify,
 }
+
+type Extension = Arc<dyn Any + Send + Sync>;
 
 /// A handler that belongs to one socket.
 struct Own {
@@ -46,26 +49,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The value itself. (If somebody is cloning it at this moment, it is theirs.)
+fn unwrap<T: Send + Sync + 'static>(extension: Extension) -> Option<T> {
+    extension.downcast().ok().and_then(Arc::into_inner)
+}
+
 impl Local {
     pub(crate) fn handlers(&self, event: &str) -> Vec<Arc<Erased<Socket>>> {
         let handlers = lock(&self.handlers);
         handlers.iter().filter(|own| &*own.event == event).map(|own| own.handler.clone()).collect()
     }
 
-    /// The answer with this id will go to `answer`. `false` if the socket is disconnected.
+    /// The answer with this id will go to `answer`.
     pub(crate) fn await_ack(
         &self,
         socket: &Socket,
         id: u64,
         answer: oneshot::Sender<Answer>,
-    ) -> bool {
+    ) -> Result<(), EmitError> {
         // Under the lock, so that `disconnected`, which comes after the change of state, sees it.
         let mut acks = lock(&self.acks);
         if socket.disconnect_reason().is_some() {
-            return false;
+            return Err(EmitError::Disconnected);
+        }
+        if acks.len() >= socket.inner.namespace.config().max_pending_acks {
+            return Err(EmitError::TooManyAcks);
         }
         acks.insert(id, answer);
-        true
+        Ok(())
     }
 
     pub(crate) fn take_ack(&self, id: u64) -> Option<oneshot::Sender<Answer>> {
@@ -125,26 +136,28 @@ impl Socket {
     /// What was kept with [`set_data`](Self::set_data). `None` if nothing was, or something of
     /// another shape.
     pub fn data<T: DeserializeOwned>(&self) -> Option<T> {
-        let data = lock(&self.local_if_used()?.data);
+        // Decoded outside the lock: it is a user's code.
+        let data = lock(&self.local_if_used()?.data).clone();
         serde_json::from_str(data.as_deref()?).ok()
     }
 
     /// Keeps a value of any type with the socket, in this process only; returns the former one of
-    /// that type.
+    /// that type. It is kept as long as somebody holds the socket: a value must not hold it.
     pub fn insert_extension<T: Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        let former = lock(&self.local().extensions).insert(TypeId::of::<T>(), Box::new(value));
-        former.and_then(|former| former.downcast().ok()).map(|former| *former)
+        let former = lock(&self.local().extensions).insert(TypeId::of::<T>(), Arc::new(value));
+        former.and_then(unwrap)
     }
 
     /// The value of that type that is kept with the socket. Keep an `Arc` where cloning is dear.
     pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        let extensions = lock(&self.local_if_used()?.extensions);
-        extensions.get(&TypeId::of::<T>())?.downcast_ref().cloned()
+        // Cloned outside the lock: it is a user's code.
+        let found = lock(&self.local_if_used()?.extensions).get(&TypeId::of::<T>()).cloned();
+        found?.downcast_ref().cloned()
     }
 
     /// Takes the value of that type away.
     pub fn remove_extension<T: Send + Sync + 'static>(&self) -> Option<T> {
         let removed = lock(&self.local_if_used()?.extensions).remove(&TypeId::of::<T>());
-        removed.and_then(|removed| removed.downcast().ok()).map(|removed| *removed)
+        removed.and_then(unwrap)
     }
 }

@@ -9,7 +9,7 @@ use sockeye_outbox::Class;
 
 use crate::emit::{EmitError, encode_event};
 use crate::namespace;
-use crate::socket::Socket;
+use crate::socket::{Socket, Source};
 
 /// A choice of a namespace's sockets, and what to do with them.
 ///
@@ -115,7 +115,7 @@ impl Broadcast {
     pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
         let packet = encode_event(&self.namespace.path, event, &data)?;
         self.namespace.hub.for_each(&self.selection, |socket| {
-            let _ = socket.deliver_or_disconnect(&packet, self.class);
+            let _ = socket.deliver_or_disconnect(&packet, self.class, Source::Broadcast);
         });
         Ok(())
     }

@@ -161,8 +161,6 @@ impl Server {
         core.handlers.close();
         let ended = async {
             while !self.inner.engine.is_quiet() {
-                // A handshake that was under way may open a session behind the first sweep.
-                self.inner.engine.close_all(CloseReason::ServerShuttingDown);
                 sleep(CLOSE_CHECK).await;
             }
             core.handlers.wait().await;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_engineio::{CloseReason, Sid};
 use sockeye_hub::{Packet, Slot};
+use sockeye_net::Wired;
 use sockeye_outbox::{Class, Outbox, Refused};
 use sockeye_socketio::{DisconnectReason, decode_args, encode};
 use sockeye_transport::{Entry, Handshake, Shared};
@@ -55,11 +56,20 @@ enum State {
     /// The connect handler has not answered. What is emitted meanwhile is held back, so that the
     /// client sees its `connect` first.
     Connecting {
-        held: Vec<Arc<Packet>>,
+        held: Vec<(Arc<Packet>, Source)>,
         held_bytes: usize,
     },
     Connected,
     Disconnected(DisconnectReason),
+}
+
+/// To whom a packet was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// To this socket.
+    Own,
+    /// To several, and this socket is one of them: not for a client that is never let in.
+    Broadcast,
 }
 
 /// Why a packet was not queued for a socket.
@@ -181,7 +191,7 @@ impl Socket {
             return;
         }
         // A client is told of its end only in a namespace that it has joined.
-        self.open();
+        self.let_in(&[Source::Own]);
         let Ok(farewell) = Packet::message(|buffer| {
             encode::disconnect(buffer, self.namespace());
             Ok::<_, Infallible>(Vec::new())
@@ -201,30 +211,41 @@ impl Socket {
 
     /// Puts the socket into its namespace's hub.
     pub(crate) fn enter(&self) -> bool {
-        match self.inner.namespace.hub.insert(self.inner.id, self.clone()) {
-            Ok(slot) => self.inner.slot.set(slot).is_ok(),
-            Err(_) => false,
+        let hub = &self.inner.namespace.hub;
+        let Ok(slot) = hub.insert(self.inner.id, self.clone()) else { return false };
+        let entered = self.inner.slot.set(slot).is_ok();
+        if self.disconnect_reason().is_some() {
+            // Whoever found it in the hub and ended it could not know its slot.
+            drop(hub.remove(slot));
         }
+        entered
     }
 
     /// The connect handler agreed: the client gets its CONNECT, then what was held back.
-    pub(crate) fn open(&self) -> bool {
+    pub(crate) fn open(&self) {
+        self.let_in(&[Source::Own, Source::Broadcast]);
+    }
+
+    /// Lets the client in and gives it what was held back from these sources.
+    fn let_in(&self, sources: &[Source]) {
         let mut state = self.state();
-        let State::Connecting { held, .. } = &mut *state else { return false };
+        let State::Connecting { held, .. } = &mut *state else { return };
         let held = std::mem::take(held);
         let Ok(reply) = Packet::message(|buffer| {
             encode::connect(buffer, self.namespace(), self.id());
             Ok::<_, Infallible>(Vec::new())
         });
-        let _ = self.inner.session.push(Entry::Packet(reply), Class::Reserved);
-        for packet in held {
-            // Held back within the outbox's own limit; where it is full all the same, the client
-            // did not read, and the next emit disconnects it.
-            let _ = self.inner.session.push(Entry::Packet(packet), Class::Reserved);
+        let held = held.into_iter().filter(|(_, source)| sources.contains(source));
+        for packet in std::iter::once(reply).chain(held.map(|(packet, _)| packet)) {
+            let entry = Entry::Packet(packet);
+            if let Err(Refused::Full(_)) = self.inner.session.push(entry, Class::Reserved) {
+                // No gap that nobody knows of.
+                self.inner.session.discard(CloseReason::TransportError);
+                break;
+            }
         }
         *state = State::Connected;
         self.inner.phase.store(CONNECTED, Ordering::Release);
-        true
     }
 
     /// Leaves the namespace, its rooms and whoever awaits an ack. `false` if it had left before.
@@ -249,19 +270,28 @@ impl Socket {
     }
 
     /// Queues a packet for the client.
-    pub(crate) fn deliver(&self, packet: &Arc<Packet>, class: Class) -> Result<(), Undelivered> {
+    pub(crate) fn deliver(
+        &self,
+        packet: &Arc<Packet>,
+        class: Class,
+        source: Source,
+    ) -> Result<(), Undelivered> {
         if self.inner.phase.load(Ordering::Acquire) != CONNECTED {
             let mut state = self.state();
             match &mut *state {
                 State::Connected => {}
                 State::Disconnected(_) => return Err(Undelivered::Disconnected),
+                // Its time is now, and it cannot be written now.
+                State::Connecting { .. } if class == Class::Volatile => {
+                    return Err(Undelivered::Full);
+                }
                 State::Connecting { held, held_bytes } => {
                     let limit = self.inner.namespace.config().max_buffered_bytes;
                     if *held_bytes > 0 && *held_bytes + packet.bytes() > limit {
                         return Err(Undelivered::Full);
                     }
                     *held_bytes += packet.bytes();
-                    held.push(packet.clone());
+                    held.push((packet.clone(), source));
                     return Ok(());
                 }
             }
@@ -280,8 +310,14 @@ impl Socket {
         &self,
         packet: &Arc<Packet>,
         class: Class,
+        source: Source,
     ) -> Result<(), Undelivered> {
-        let outcome = self.deliver(packet, class);
+        let mut outcome = self.deliver(packet, class, source);
+        if outcome == Err(Undelivered::Full) && class != Class::Volatile {
+            // Within a wake-up nothing is written before its end: that is no fault of the client.
+            self.inner.session.flush(&mut Box::default());
+            outcome = self.deliver(packet, class, source);
+        }
         if outcome == Err(Undelivered::Full) && class != Class::Volatile {
             tracing::warn!(
                 socket = self.id(),
@@ -319,7 +355,7 @@ impl sockeye_handler::Context for Socket {
         let path = self.namespace();
         match Packet::message(|buffer| encode::ack(buffer, path, ack, reply)) {
             Ok(packet) => {
-                let _ = self.deliver_or_disconnect(&packet, Class::Reserved);
+                let _ = self.deliver_or_disconnect(&packet, Class::Reserved, Source::Own);
             }
             Err(error) => tracing::error!(%error, "the answer to an event cannot be encoded"),
         }

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_ACCEPT, UPGRADE};
@@ -27,6 +27,8 @@ pub(crate) struct Sessions {
     /// By their ids, which they hold themselves.
     open: Mutex<HashTable<Arc<Shared>>>,
     hasher: DefaultHashBuilder,
+    /// Set when all sessions are to end, for those that are only about to open.
+    closing: OnceLock<CloseReason>,
     /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
     /// their way.
     alive: AtomicUsize,
@@ -40,6 +42,9 @@ impl Sessions {
     pub(crate) fn insert(&self, session: &Arc<Shared>) {
         let hash = |session: &Arc<Shared>| self.hasher.hash_one(session.sid());
         self.open().insert_unique(hash(session), session.clone(), hash);
+        if let Some(reason) = self.closing.get() {
+            session.close(*reason);
+        }
     }
 
     /// A connection begins.
@@ -97,6 +102,7 @@ impl Engine {
             config: config.settled(),
             open: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
+            closing: OnceLock::new(),
             alive: AtomicUsize::new(0),
         };
         Self { sessions: Arc::new(sessions) }
@@ -118,8 +124,9 @@ impl Engine {
         self.sessions.alive.load(Ordering::Relaxed) == 0
     }
 
-    /// Ends every session, once what is queued for it has been written.
+    /// Ends every session, once what is queued for it has been written, and those to come.
     pub fn close_all(&self, reason: CloseReason) {
+        let _ = self.sessions.closing.set(reason);
         let open: Vec<_> = self.sessions.open().iter().cloned().collect();
         for session in open {
             session.close(reason);

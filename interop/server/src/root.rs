@@ -54,7 +54,7 @@ pub(crate) fn namespace() -> Namespace {
         .on("collect", |socket: Socket, Data(value): Data<Value>| {
             let list = socket.extension::<List>().unwrap_or_default();
             list.lock().unwrap_or_else(PoisonError::into_inner).push(value);
-            socket.insert_extension(list);
+            socket.insert_extension::<List>(list);
         })
         .on("collected", |socket: Socket| {
             let list = socket.remove_extension::<List>().unwrap_or_default();
