@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sockeye_net::SHARE_FROM;
 use sockeye_outbox::{Class, Refused};
 use sockeye_websocket::{Limits, OpCode};
-use tokio::io::{AsyncWrite, DuplexStream};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 
 use crate::peer::{Connection, ROOMY, Received, close, masked, pipe};
 use crate::script::{Ended, Script, settle};
@@ -232,4 +232,22 @@ async fn an_outbox_that_others_close_ends_it_within_the_close_timeout() {
         connection.done().await;
         assert_eq!(connection.script.ended(), [Ended::ByItself]);
     }
+}
+
+#[tokio::test]
+async fn reading_goes_on_after_a_stall_by_replies() {
+    const MESSAGES: usize = 20;
+    let Connection { peer, .. } = narrow(64 * 1024, ROOMY);
+    let message = masked(OpCode::Binary, &[7; 100_000]);
+    let (reader, mut writer) = tokio::io::split(peer.0);
+    let saying = tokio::spawn(async move {
+        writer.write_all(&message.repeat(MESSAGES)).await.expect("the driver reads");
+    });
+    // Nobody takes the echoes yet, so it stops reading.
+    settle().await;
+    let mut peer = crate::peer::Peer(reader);
+    for _ in 0..MESSAGES {
+        assert!(peer.receive().await == Received::Binary(vec![7; 100_000]));
+    }
+    saying.await.expect("it does not panic");
 }

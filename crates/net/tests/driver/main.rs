@@ -8,6 +8,7 @@ mod blocked;
 mod bytes_in;
 mod closing;
 mod failing;
+mod holding;
 mod peer;
 mod script;
 mod stalled;
