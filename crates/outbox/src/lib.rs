@@ -82,6 +82,10 @@ enum Phase {
 }
 
 struct Inner<E> {
+    /// The first entry: most of the time there is no more than one, and it needs no block of its
+    /// own, nor a broadcast another cache line of every receiver.
+    first: Option<E>,
+    /// Those behind it: empty if there is no first.
     queue: VecDeque<E>,
     /// Of what is queued, and of what was taken and is not released yet.
     bytes: usize,
@@ -118,6 +122,7 @@ impl<E: Entry> Outbox<E> {
         Self {
             limit,
             inner: Mutex::new(Inner {
+                first: None,
                 queue: VecDeque::new(),
                 bytes: 0,
                 phase: Phase::Open,
@@ -227,13 +232,14 @@ impl<E: Entry> Outbox<E> {
 
     /// Lets nothing more in and drops what is queued.
     pub fn close(&self) {
-        let (waker, waiting, queue) = {
+        let (waker, waiting, entries) = {
             let mut inner = lock(&self.inner);
             inner.phase = Phase::Closed;
             inner.bytes = 0;
-            (inner.driver.take(), inner.take_waiting(), mem::take(&mut inner.queue))
+            let entries = (inner.first.take(), mem::take(&mut inner.queue));
+            (inner.driver.take(), inner.take_waiting(), entries)
         };
-        drop(queue);
+        drop(entries);
         waiting.into_iter().chain(waker).for_each(Waker::wake);
     }
 
@@ -294,7 +300,7 @@ impl<E: Entry> Outbox<E> {
 
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
-        lock(&self.inner).queue.is_empty()
+        lock(&self.inner).first.is_none()
     }
 
     /// Whether the outbox takes no more entries.
@@ -329,10 +335,13 @@ impl<E: Entry> Inner<E> {
 
     /// Whether it is the first in the queue.
     fn queue_up(&mut self, entry: E) -> bool {
-        let first = self.queue.is_empty();
         self.bytes = self.bytes.saturating_add(entry.bytes());
+        if self.first.is_none() {
+            self.first = Some(entry);
+            return true;
+        }
         self.queue.push_back(entry);
-        first
+        false
     }
 
     /// Counts bytes off; returns who may go on now.
@@ -354,14 +363,15 @@ impl<E: Entry> Inner<E> {
     fn take(&mut self, max_bytes: usize, batch: &mut impl Extend<E>) -> bool {
         let mut portion = 0;
         for taken in 0..BATCH {
-            let Some(entry) = self.queue.front() else { break };
+            let Some(entry) = &self.first else { break };
             portion += entry.bytes();
             if portion > max_bytes && taken > 0 {
                 break;
             }
-            batch.extend(self.queue.pop_front());
+            let next = self.queue.pop_front();
+            batch.extend(mem::replace(&mut self.first, next));
         }
-        let empty = self.queue.is_empty();
+        let empty = self.first.is_none();
         if empty && self.queue.capacity() > KEEP_CAPACITY {
             self.queue = VecDeque::new();
         }
@@ -380,7 +390,7 @@ impl<E> fmt::Debug for Outbox<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = lock(&self.inner);
         f.debug_struct("Outbox")
-            .field("queued", &inner.queue.len())
+            .field("queued", &(usize::from(inner.first.is_some()) + inner.queue.len()))
             .field("bytes", &inner.bytes)
             .field("limit", &self.limit)
             .field("phase", &inner.phase)
