@@ -9,6 +9,7 @@
 //! | `rooms` | names, each room's set of slots | 16 shards, by the name's hash |
 //! | `members` | the members, by slot | one |
 //! | `walk` | what a [`Selection`] means | |
+//! | `packet` | what is sent to them, encoded once | |
 //!
 //! # The order of locks
 //!

@@ -200,3 +200,44 @@ async fn put_out_and_back_again_and_again() {
     drop(socket);
     thread.join().unwrap();
 }
+
+/// A client that is not let in must not hear what the others hear; what was said to it alone it
+/// hears before its end.
+#[tokio::test]
+async fn put_out_before_it_is_let_in_hears_no_broadcast() {
+    let (namespace, mut asked) = asking(root());
+    let server = serve_namespace(namespace).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("40").await;
+    let (socket, _answer) = within(asked.recv()).await.unwrap();
+    socket.join("insiders");
+    server.emit("for everyone", ()).unwrap();
+    server.to("insiders").emit("for insiders", ()).unwrap();
+    socket.emit("for you", ()).unwrap();
+    server.of("/").unwrap().disconnect();
+    peer.expect_joined("/").await;
+    peer.expect_text("42[\"for you\"]").await;
+    peer.expect_text("41").await;
+}
+
+/// The answer stands behind the end of the connection, and counts all the same.
+#[tokio::test]
+async fn a_handler_that_ends_the_connection_and_agrees() {
+    for later in [false, true] {
+        let (namespace, mut reasons) =
+            with_reasons(root().on_connect(move |socket: Socket| async move {
+                if later {
+                    tokio::task::yield_now().await;
+                }
+                socket.disconnect_client();
+            }));
+        let server = serve_namespace(namespace).await;
+        let mut peer = Peer::engineio(server.address).await;
+        peer.send_text("40").await;
+        peer.expect_joined("/").await;
+        peer.expect_text("41").await;
+        peer.expect_close(1005).await;
+        reasons.expect(["server namespace disconnect"]).await;
+        reasons.expect_nothing();
+    }
+}
