@@ -36,7 +36,6 @@ pub const SERVERS: &[Server] = &[
     },
     Server { name: "sockeye-ws", binary: "sockeye-ws", serves: WEBSOCKET, own_echo: None },
     Server { name: "socketioxide", binary: "peer-socketioxide", serves: SOCKETIO, own_echo: None },
-    Server { name: "sockeye-io-wake", binary: "sockeye-io-wake", serves: SOCKETIO, own_echo: None },
     Server {
         name: "sockeye-io",
         binary: "sockeye-io",
