@@ -85,7 +85,6 @@ pub struct Connection<P: Protocol> {
 
 type HttpStage<P> = Pin<Box<dyn Future<Output = Option<HandedOver<P>>> + Send>>;
 
-#[expect(clippy::large_enum_variant, reason = "almost all of its life it is the large one")]
 enum Stage<P: Protocol> {
     /// Boxed, so that it can be freed whole and does not set the size of the task.
     Http(HttpStage<P>),
