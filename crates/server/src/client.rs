@@ -72,6 +72,7 @@ impl Client {
                 let limits = &self.server.core.config.handlers;
                 self.dispatch.event(limits, &socket, event, ack, ready, routes);
                 if self.dispatch.is_waiting() {
+                    self.server.core.counters.events_queued.count();
                     cx.waker().wake_by_ref();
                 }
             }
@@ -152,6 +153,7 @@ impl Client {
         if !self.protocol.refused(path) {
             return;
         }
+        self.server.core.counters.connects_refused.count();
         let data = refusal.data.as_deref();
         let packet = Packet::message(|buffer| {
             encode::connect_error(buffer, path, &refusal.message, data).map(|()| Vec::new())
@@ -201,6 +203,7 @@ impl Client {
 
     fn fail(&mut self, error: &socketio::Error) -> Flow {
         tracing::debug!(target: "socket.io:client", %error, "the session ends");
+        self.server.core.counters.violations.count();
         self.reason = Some(error.reason());
         ControlFlow::Break(CloseReason::ForcedClose)
     }

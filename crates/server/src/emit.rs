@@ -67,7 +67,10 @@ impl Socket {
         };
         match self.deliver(&packet, Class::Data, Source::Own) {
             Ok(()) => Ok(()),
-            Err(Undelivered::Full) => Err(TryEmitError::Full(data)),
+            Err(Undelivered::Full) => {
+                self.inner.namespace.counters().handed_back.count();
+                Err(TryEmitError::Full(data))
+            }
             Err(Undelivered::Disconnected) => {
                 Err(TryEmitError::Emit(EmitError::Disconnected, data))
             }
@@ -112,7 +115,7 @@ impl Socket {
     #[doc(alias = "volatile")]
     pub fn emit_volatile(&self, event: &str, data: impl Serialize) -> Result<bool, EmitError> {
         let packet = self.event(event, &data)?;
-        Ok(self.deliver(&packet, Class::Volatile, Source::Own).is_ok())
+        Ok(self.deliver_or_disconnect(&packet, Class::Volatile, Source::Own).is_ok())
     }
 
     /// Emits the event `message`, as Node's `socket.send` does.

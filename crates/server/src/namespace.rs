@@ -11,6 +11,7 @@ use sockeye_hub::Hub;
 
 use crate::config::Config;
 use crate::connect::{ConnectHandler, Connector};
+use crate::metrics::Counters;
 use crate::server::Core;
 use crate::socket::Socket;
 
@@ -126,6 +127,10 @@ impl Inner {
         let Namespace { path, routes, connect, disconnect, state } = namespace;
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
         Self { path, routes, connect, disconnect, state, hub, next_ack, server }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.server.counters
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -21,6 +21,7 @@ use crate::builder::ServerBuilder;
 use crate::bundle::Bundle;
 use crate::config::Config;
 use crate::emit::EmitError;
+use crate::metrics::{Counters, Metrics};
 use crate::namespace;
 use crate::operators::{Broadcast, Rooms};
 
@@ -66,13 +67,19 @@ pub(crate) type Fallback = Box<
 /// What namespaces and sockets need of their server.
 pub(crate) struct Core {
     pub(crate) config: Config,
+    pub(crate) counters: Counters,
     handlers: TaskTracker,
     abort: CancellationToken,
 }
 
 impl Core {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, handlers: TaskTracker::new(), abort: CancellationToken::new() }
+        Self {
+            config,
+            counters: Counters::default(),
+            handlers: TaskTracker::new(),
+            abort: CancellationToken::new(),
+        }
     }
 
     /// Runs a handler to its end, or to the end of the server's grace.
@@ -146,6 +153,11 @@ impl Server {
     #[doc(alias = "clientsCount")]
     pub fn clients(&self) -> usize {
         self.inner.engine.len()
+    }
+
+    /// What has happened since the server was built, in counts.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.core.counters.read(self.clients())
     }
 
     /// Closes the server: it accepts no more connections, its clients get what is queued for them

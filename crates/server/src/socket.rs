@@ -319,12 +319,15 @@ impl Socket {
             outcome = self.deliver(packet, class, source);
         }
         if outcome == Err(Undelivered::Full) && class != Class::Volatile {
+            self.inner.namespace.counters().slow_consumers.count();
             tracing::warn!(
                 socket = self.id(),
                 "slow consumer: more than {} bytes wait for it; it is disconnected",
                 self.inner.namespace.config().max_buffered_bytes
             );
             self.inner.session.discard(CloseReason::TransportError);
+        } else if outcome == Err(Undelivered::Full) {
+            self.inner.namespace.counters().volatile_dropped.count();
         }
         outcome
     }

@@ -1,0 +1,47 @@
+//! What is counted.
+
+use sockeye_server::{Namespace, Refusal, Socket};
+use sockeye_testkit::peer::Peer;
+
+use crate::harness::{root, serve, sync, with_sockets};
+
+#[tokio::test]
+async fn each_outcome_is_counted() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let guarded = Namespace::new("/guarded").on_connect(|| Err::<(), _>(Refusal::new("no")));
+    let builder = sockeye_server::Server::builder();
+    let server =
+        serve(builder.namespace(namespace).namespace(guarded).max_buffered_bytes(4096)).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    let socket: Socket = sockets.next().await;
+    assert_eq!(server.metrics().clients, 1);
+
+    for path in ["/guarded", "/nope"] {
+        peer.send_text(&format!("40{path},")).await;
+        peer.recv_text().await;
+    }
+    sync(&mut peer).await;
+    assert_eq!(server.metrics().connects_refused, 2);
+
+    // It reads no more: what does not fit is handed back, dropped, or its end.
+    let large = "x".repeat(4000);
+    let mut in_a_row = 0;
+    while in_a_row < 50 {
+        in_a_row = if socket.try_emit("n", &large).is_ok() { 0 } else { in_a_row + 1 };
+        tokio::task::yield_now().await;
+    }
+    assert!(server.metrics().handed_back >= 50);
+    assert!(!socket.emit_volatile("v", ()).unwrap());
+    assert_eq!(server.metrics().volatile_dropped, 1);
+    assert!(socket.emit("n", &large).is_err());
+    assert_eq!(server.metrics().slow_consumers, 1);
+}
+
+#[tokio::test]
+async fn a_broken_packet_is_a_violation() {
+    let server = serve(sockeye_server::Server::builder().namespace(root())).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.send_text("4broken").await;
+    peer.expect_close(1005).await;
+    assert_eq!(server.metrics().violations, 1);
+}
