@@ -19,6 +19,7 @@ mod handlers;
 mod handshake;
 mod heartbeat;
 mod lifetime;
+mod limits;
 mod metrics;
 mod order;
 mod own_handlers;
