@@ -298,6 +298,26 @@ impl<E: Entry> Outbox<E> {
         taken
     }
 
+    /// Counts `bytes` of entries off that were taken, whoever handed them to the kernel. Says nothing
+    /// about whether more can be written.
+    pub fn release(&self, bytes: usize) {
+        let mut inner = lock(&self.inner);
+        let waiting = inner.count_off(bytes, self.limit);
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// The driver's call when it has somewhere to write to again: volatile entries are admitted.
+    pub fn unblock(&self) {
+        lock(&self.inner).blocked = false;
+    }
+
+    /// Whether a volatile entry would be admitted now.
+    pub fn is_writable(&self) -> bool {
+        let inner = lock(&self.inner);
+        inner.phase == Phase::Open && inner.admits(0, Class::Volatile, self.limit)
+    }
+
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
         lock(&self.inner).first.is_none()
@@ -306,6 +326,11 @@ impl<E: Entry> Outbox<E> {
     /// Whether the outbox takes no more entries.
     pub fn is_sealed(&self) -> bool {
         lock(&self.inner).phase != Phase::Open
+    }
+
+    /// Whether the outbox was [closed](Self::close): nothing is in it, and nothing will be.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.inner).phase == Phase::Closed
     }
 
     /// Bytes queued, or taken and not yet handed to the kernel.
@@ -350,6 +375,10 @@ impl<E: Entry> Inner<E> {
             return Vec::new();
         }
         self.blocked = false;
+        self.count_off(released, limit)
+    }
+
+    fn count_off(&mut self, released: usize, limit: usize) -> Vec<Waker> {
         self.bytes = self.bytes.saturating_sub(released);
         // Half the limit is the low-water mark: below it, waiting emitters may go on.
         if self.bytes <= limit / 2 { self.take_waiting() } else { Vec::new() }
