@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
 struct Echoes;
 
 impl Endpoint for Echoes {
-    type Protocol = Echo;
+    type Successor = Echo;
 
     async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Answer<Echo> {
         let judged = handshake::judge(handshake::Request {

@@ -155,6 +155,18 @@ impl<P: Protocol> Driver<P> {
     ///
     /// `leftover` is what the client sent behind its handshake.
     pub fn new(io: Io, leftover: &[u8], protocol: P) -> Self {
+        Self::with(websocket::Connection::new(Role::Server), io, leftover, protocol)
+    }
+
+    /// Drives on a protocol that was [opened](Protocol::opened) elsewhere, over a connection whose
+    /// first frames were judged elsewhere; `leftover` is what came behind those.
+    pub fn resume(websocket: websocket::Connection, io: Io, leftover: &[u8], protocol: P) -> Self {
+        let mut driver = Self::with(websocket, io, leftover, protocol);
+        driver.started = true;
+        driver
+    }
+
+    fn with(websocket: websocket::Connection, io: Io, leftover: &[u8], protocol: P) -> Self {
         let (input, half) = io.split();
         let output = match protocol.wired() {
             Some(wired) => {
@@ -166,7 +178,7 @@ impl<P: Protocol> Driver<P> {
         Self {
             phase: Phase::Open,
             input,
-            websocket: websocket::Connection::new(Role::Server),
+            websocket,
             protocol,
             unread: (!leftover.is_empty()).then(|| (leftover.into(), 0)),
             output: Some(output),

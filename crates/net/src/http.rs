@@ -49,61 +49,78 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// What an [`Endpoint`] answers.
 #[derive(Debug)]
-pub enum Answer<P> {
+pub enum Answer<S> {
     /// An ordinary HTTP response.
     Http(Response<Body>),
-    /// `101 Switching Protocols`, and what is spoken from there on.
-    Upgrade(Response<()>, P),
+    /// `101 Switching Protocols`, and what goes on from there.
+    Upgrade(Response<()>, S),
+}
+
+/// What takes a connection over from HTTP. Every [`Protocol`] does, by a [`Driver`] of its own.
+pub trait Successor: Send + Unpin + 'static {
+    /// The rest of the connection's life.
+    type Task: Future<Output = ()> + Send + Unpin + 'static;
+
+    /// Begins it, on the stream behind the `101` response. `leftover` is what the client sent
+    /// behind its request.
+    fn start(self, io: Io, leftover: &[u8]) -> Self::Task;
+}
+
+impl<P: Protocol> Successor for P {
+    type Task = Driver<P>;
+
+    fn start(self, io: Io, leftover: &[u8]) -> Driver<P> {
+        Driver::new(io, leftover, self)
+    }
 }
 
 /// Answers the requests of the connections that [`serve`] owns.
 pub trait Endpoint: Clone + Send + Sync + Unpin + 'static {
-    /// What is spoken after an upgrade.
-    type Protocol: Protocol;
+    /// What goes on after an upgrade.
+    type Successor: Successor;
 
     /// Answers one request of the client at `peer`.
     fn answer(
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> impl Future<Output = Answer<Self::Protocol>> + Send;
+    ) -> impl Future<Output = Answer<Self::Successor>> + Send;
 }
 
 /// A connection handed over by HTTP.
-struct HandedOver<P> {
+struct HandedOver<S> {
     io: Io,
     /// What the client sent behind its handshake.
     leftover: Bytes,
-    protocol: P,
+    successor: S,
 }
 
-/// The task of one connection: HTTP first, then, if it upgraded, the driver.
-#[derive(Debug)]
-pub struct Connection<P: Protocol> {
-    stage: Stage<P>,
+/// The task of one connection: HTTP first, then, if it upgraded, its successor.
+pub struct Connection<S: Successor> {
+    stage: Stage<S>,
 }
 
-type HttpStage<P> = Pin<Box<dyn Future<Output = Option<HandedOver<P>>> + Send>>;
+type HttpStage<S> = Pin<Box<dyn Future<Output = Option<HandedOver<S>>> + Send>>;
 
-enum Stage<P: Protocol> {
+enum Stage<S: Successor> {
     /// Boxed, so that it can be freed whole and does not set the size of the task.
-    Http(HttpStage<P>),
-    WebSocket(Driver<P>),
+    Http(HttpStage<S>),
+    Upgraded(S::Task),
 }
 
-impl<P: Protocol> Future for Connection<P> {
+impl<S: Successor> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.stage {
                 Stage::Http(http) => match ready!(http.as_mut().poll(cx)) {
-                    Some(HandedOver { io, leftover, protocol }) => {
-                        self.stage = Stage::WebSocket(Driver::new(io, &leftover, protocol));
+                    Some(HandedOver { io, leftover, successor }) => {
+                        self.stage = Stage::Upgraded(successor.start(io, &leftover));
                     }
                     None => return Poll::Ready(()),
                 },
-                Stage::WebSocket(driver) => return Pin::new(driver).poll(cx),
+                Stage::Upgraded(task) => return Pin::new(task).poll(cx),
             }
         }
     }
@@ -118,14 +135,14 @@ pub fn serve<E: Endpoint>(
     peer: SocketAddr,
     endpoint: E,
     closing: watch::Receiver<bool>,
-) -> Connection<E::Protocol> {
+) -> Connection<E::Successor> {
     Connection { stage: Stage::Http(Box::pin(speak_http(stream, peer, endpoint, closing))) }
 }
 
-/// Drives `protocol` on the connection of a request that another server is about to answer with
+/// Lets `successor` have the connection of a request that another server is about to answer with
 /// `101 Switching Protocols`.
-pub fn take_over<P: Protocol>(on_upgrade: OnUpgrade, protocol: P) -> Connection<P> {
-    Connection { stage: Stage::Http(Box::pin(await_upgrade(on_upgrade, protocol))) }
+pub fn take_over<S: Successor>(on_upgrade: OnUpgrade, successor: S) -> Connection<S> {
+    Connection { stage: Stage::Http(Box::pin(await_upgrade(on_upgrade, successor))) }
 }
 
 async fn speak_http<E: Endpoint>(
@@ -133,7 +150,7 @@ async fn speak_http<E: Endpoint>(
     peer: SocketAddr,
     endpoint: E,
     mut closing: watch::Receiver<bool>,
-) -> Option<HandedOver<E::Protocol>> {
+) -> Option<HandedOver<E::Successor>> {
     let upgraded = Arc::new(Mutex::new(None));
     let slot = upgraded.clone();
     let service = service_fn(move |request| {
@@ -141,8 +158,8 @@ async fn speak_http<E: Endpoint>(
         Box::pin(async move {
             let response = match endpoint.answer(request, peer).await {
                 Answer::Http(response) => response,
-                Answer::Upgrade(response, protocol) => {
-                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(protocol);
+                Answer::Upgrade(response, successor) => {
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(successor);
                     response.map(|()| full(Bytes::new()))
                 }
             };
@@ -166,13 +183,13 @@ async fn speak_http<E: Endpoint>(
         tracing::debug!(%peer, %error, "HTTP ended with an error");
         return None;
     }
-    let protocol = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let successor = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let parts = http.into_parts();
     let io = Io::Tcp(parts.io.into_inner());
-    Some(HandedOver { io, leftover: parts.read_buf, protocol })
+    Some(HandedOver { io, leftover: parts.read_buf, successor })
 }
 
-async fn await_upgrade<P: Protocol>(on_upgrade: OnUpgrade, protocol: P) -> Option<HandedOver<P>> {
+async fn await_upgrade<S: Successor>(on_upgrade: OnUpgrade, successor: S) -> Option<HandedOver<S>> {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -191,14 +208,15 @@ async fn await_upgrade<P: Protocol>(on_upgrade: OnUpgrade, protocol: P) -> Optio
         // hyper itself feeds what it had read to whoever reads an `Upgraded`.
         Err(upgraded) => (Io::Dyn(Box::pin(TokioIo::new(upgraded))), Bytes::new()),
     };
-    Some(HandedOver { io, leftover, protocol })
+    Some(HandedOver { io, leftover, successor })
 }
 
-impl<P: Protocol> std::fmt::Debug for Stage<P> {
+impl<S: Successor> std::fmt::Debug for Connection<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Http(_) => f.write_str("Http"),
-            Self::WebSocket(driver) => driver.fmt(f),
-        }
+        let stage = match &self.stage {
+            Stage::Http(_) => "HTTP",
+            Stage::Upgraded(_) => "upgraded",
+        };
+        f.debug_struct("Connection").field("stage", &stage).finish()
     }
 }

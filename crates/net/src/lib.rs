@@ -27,4 +27,4 @@ pub use cork::{Cork, SHARE_FROM};
 pub use driver::Driver;
 pub use io::{Io, Stream};
 pub use protocol::{Cause, Close, Intake, Message, Protocol};
-pub use wire::{SharedWriter, Wired, Writer, flush, flush_later};
+pub use wire::{SharedWriter, Wired, Writer, flush, flush_later, wake_up};

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::cork::{Cork, FULL};
 use crate::io::Sink;
+use crate::scratch::Scratch;
 
 /// The most connections that one wake-up writes to itself where other threads could help; further
 /// ones are woken, so that all threads share a large audience.
@@ -170,6 +171,18 @@ pub fn flush_later<W: Wired>(wired: &Arc<W>) -> bool {
             true
         }
     })
+}
+
+/// Does the work of one wake-up of a connection that is not driven by a [`Driver`](crate::Driver):
+/// who is emitted to meanwhile is written to at its end. The connection itself is not; its `work` has
+/// to look into its outbox last of all.
+pub fn wake_up<R>(driven: &Arc<dyn Wired>, work: impl FnOnce() -> R) -> R {
+    let wake_up = WakeUp::begin(Some(driven));
+    let done = work();
+    let mut scratch = Scratch::take();
+    wake_up.end(&mut scratch.cork);
+    scratch.put_back();
+    done
 }
 
 /// The wake-up of a driver, from its beginning to its end.

@@ -48,7 +48,7 @@ impl Site {
 }
 
 impl Endpoint for Site {
-    type Protocol = Echo;
+    type Successor = Echo;
 
     async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Answer<Echo> {
         match request.uri().path() {
