@@ -94,18 +94,30 @@ pub enum Refusal {
     HandshakeMethod,
     /// The `Origin` header has control characters. Code 3.
     InvalidOrigin,
-    /// The session uses another transport. Code 3.
+    /// The session uses another transport, or cannot be upgraded to this one (any more). Code 3.
     TransportMismatch,
+    /// Another websocket is upgrading the session already. Code 3. (Node answers 101 and closes.)
+    AlreadyUpgrading,
     /// The session was opened with another revision of the protocol. Code 3.
     RevisionMismatch,
     /// `transport=websocket` without an `Upgrade` header; often a proxy that strips it. Code 3.
     UpgradeMissing,
+    /// The request for a websocket is none that RFC 6455 knows. Code 3.
+    InvalidHandshake,
     /// A middleware of the server refused. Code 3.
     Middleware,
     /// No id could be made for the session. Code 3.
     IdGeneration,
     /// The server does not allow this client to open a session. Code 4.
     Forbidden,
+    /// A page of this origin may not open a session. Code 4.
+    OriginNotAllowed,
+    /// The server, or this client's address, has as many sessions as it may. Code 3, status 503.
+    TooManySessions,
+    /// This client's address opens sessions faster than it may. Code 3, status 429.
+    TooManyHandshakes,
+    /// The server is closing and opens no sessions any more. Code 3, status 503.
+    ShuttingDown,
     /// A revision of the protocol that the server does not speak. Code 5.
     UnsupportedRevision,
 }
@@ -120,11 +132,16 @@ impl Refusal {
             Self::HandshakeMethod => 2,
             Self::InvalidOrigin
             | Self::TransportMismatch
+            | Self::AlreadyUpgrading
             | Self::RevisionMismatch
             | Self::UpgradeMissing
+            | Self::InvalidHandshake
             | Self::Middleware
-            | Self::IdGeneration => 3,
-            Self::Forbidden => 4,
+            | Self::IdGeneration
+            | Self::TooManySessions
+            | Self::TooManyHandshakes
+            | Self::ShuttingDown => 3,
+            Self::Forbidden | Self::OriginNotAllowed => 4,
             Self::UnsupportedRevision => 5,
         }
     }
@@ -133,13 +150,23 @@ impl Refusal {
     /// upgrade.
     #[must_use]
     pub const fn message(self) -> &'static str {
-        match self.code() {
-            0 => "Transport unknown",
-            1 => "Session ID unknown",
-            2 => "Bad handshake method",
-            4 => "Forbidden",
-            5 => "Unsupported protocol version",
-            _ => "Bad request",
+        match self {
+            Self::UnknownTransport => "Transport unknown",
+            Self::UnknownSession => "Session ID unknown",
+            Self::HandshakeMethod => "Bad handshake method",
+            Self::Forbidden | Self::OriginNotAllowed => "Forbidden",
+            Self::TooManySessions => "Too many sessions",
+            Self::TooManyHandshakes => "Too many handshakes",
+            Self::ShuttingDown => "Server shutting down",
+            Self::UnsupportedRevision => "Unsupported protocol version",
+            Self::InvalidOrigin
+            | Self::TransportMismatch
+            | Self::AlreadyUpgrading
+            | Self::RevisionMismatch
+            | Self::UpgradeMissing
+            | Self::InvalidHandshake
+            | Self::Middleware
+            | Self::IdGeneration => "Bad request",
         }
     }
 
@@ -150,10 +177,16 @@ impl Refusal {
         match self {
             Self::InvalidOrigin => Some("INVALID_ORIGIN"),
             Self::TransportMismatch => Some("TRANSPORT_MISMATCH"),
+            Self::AlreadyUpgrading => Some("ALREADY_UPGRADING"),
             Self::RevisionMismatch => Some("PROTOCOL_MISMATCH"),
             Self::UpgradeMissing => Some("TRANSPORT_HANDSHAKE_ERROR"),
+            Self::InvalidHandshake => Some("WEBSOCKET_HANDSHAKE_ERROR"),
             Self::Middleware => Some("MIDDLEWARE_FAILURE"),
             Self::IdGeneration => Some("ID_GENERATION_ERROR"),
+            Self::OriginNotAllowed => Some("ORIGIN_NOT_ALLOWED"),
+            Self::TooManySessions => Some("TOO_MANY_SESSIONS"),
+            Self::TooManyHandshakes => Some("TOO_MANY_HANDSHAKES"),
+            Self::ShuttingDown => Some("SHUTTING_DOWN"),
             Self::UnknownTransport
             | Self::UnknownSession
             | Self::HandshakeMethod
@@ -162,11 +195,57 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status of the answer to a plain request. A refused *upgrade* is always answered
-    /// with 400 and `Content-Type: text/html`, as in Node.
+    /// The HTTP status of the answer to a plain request. A refused *upgrade* is answered with 400
+    /// and `Content-Type: text/html` wherever Node refuses it.
     #[must_use]
     pub const fn status(self) -> u16 {
-        if matches!(self, Self::Forbidden) { 403 } else { 400 }
+        match self {
+            Self::Forbidden | Self::OriginNotAllowed => 403,
+            Self::TooManySessions | Self::ShuttingDown => 503,
+            Self::TooManyHandshakes => 429,
+            _ => 400,
+        }
+    }
+
+    /// Whether the official server knows this refusal.
+    #[must_use]
+    pub const fn is_nodes(self) -> bool {
+        !matches!(
+            self,
+            Self::AlreadyUpgrading
+                | Self::InvalidHandshake
+                | Self::OriginNotAllowed
+                | Self::TooManySessions
+                | Self::TooManyHandshakes
+                | Self::ShuttingDown
+        )
+    }
+
+    /// Every refusal, in the order of their numbers as [`Refusal::index`] gives them.
+    pub const ALL: [Self; 17] = [
+        Self::UnknownTransport,
+        Self::UnknownSession,
+        Self::HandshakeMethod,
+        Self::InvalidOrigin,
+        Self::TransportMismatch,
+        Self::AlreadyUpgrading,
+        Self::RevisionMismatch,
+        Self::UpgradeMissing,
+        Self::InvalidHandshake,
+        Self::Middleware,
+        Self::IdGeneration,
+        Self::Forbidden,
+        Self::OriginNotAllowed,
+        Self::TooManySessions,
+        Self::TooManyHandshakes,
+        Self::ShuttingDown,
+        Self::UnsupportedRevision,
+    ];
+
+    /// Its place in [`Refusal::ALL`], for whoever counts them.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
     }
 }
 
@@ -262,14 +341,28 @@ mod tests {
             (Refusal::HandshakeMethod, 2, "Bad handshake method", None, 400),
             (Refusal::InvalidOrigin, 3, "Bad request", Some("INVALID_ORIGIN"), 400),
             (Refusal::TransportMismatch, 3, "Bad request", Some("TRANSPORT_MISMATCH"), 400),
+            (Refusal::AlreadyUpgrading, 3, "Bad request", Some("ALREADY_UPGRADING"), 400),
             (Refusal::RevisionMismatch, 3, "Bad request", Some("PROTOCOL_MISMATCH"), 400),
             (Refusal::UpgradeMissing, 3, "Bad request", Some("TRANSPORT_HANDSHAKE_ERROR"), 400),
+            (Refusal::InvalidHandshake, 3, "Bad request", Some("WEBSOCKET_HANDSHAKE_ERROR"), 400),
             (Refusal::Middleware, 3, "Bad request", Some("MIDDLEWARE_FAILURE"), 400),
             (Refusal::IdGeneration, 3, "Bad request", Some("ID_GENERATION_ERROR"), 400),
             (Refusal::Forbidden, 4, "Forbidden", None, 403),
+            (Refusal::OriginNotAllowed, 4, "Forbidden", Some("ORIGIN_NOT_ALLOWED"), 403),
+            (Refusal::TooManySessions, 3, "Too many sessions", Some("TOO_MANY_SESSIONS"), 503),
+            (
+                Refusal::TooManyHandshakes,
+                3,
+                "Too many handshakes",
+                Some("TOO_MANY_HANDSHAKES"),
+                429,
+            ),
+            (Refusal::ShuttingDown, 3, "Server shutting down", Some("SHUTTING_DOWN"), 503),
             (Refusal::UnsupportedRevision, 5, "Unsupported protocol version", None, 400),
         ];
-        for (refusal, code, message, context, status) in all {
+        assert_eq!(all.map(|(refusal, ..)| refusal), Refusal::ALL);
+        for (place, (refusal, code, message, context, status)) in all.into_iter().enumerate() {
+            assert_eq!(refusal.index(), place);
             assert_eq!(
                 (refusal.code(), refusal.message(), refusal.context(), refusal.status()),
                 (code, message, context, status)

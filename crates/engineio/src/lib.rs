@@ -30,6 +30,7 @@ mod config;
 mod handshake;
 mod open;
 mod packet;
+pub mod payload;
 mod query;
 mod session;
 mod sid;

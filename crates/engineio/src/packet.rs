@@ -112,6 +112,16 @@ impl<'a> Packet<'a> {
         })
     }
 
+    /// Appends a binary message in its text form: `b` and base64.
+    pub fn encode_binary(bytes: &[u8], out: &mut Vec<u8>) {
+        out.push(b'b');
+        let start = out.len();
+        // Four characters for each three bytes that are begun, padded.
+        out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+        let written = BASE64.encode_slice(bytes, &mut out[start..]);
+        debug_assert_eq!(written.ok(), Some(out.len() - start));
+    }
+
     /// Appends the packet in its text form.
     pub fn encode_text(&self, out: &mut Vec<u8>) {
         let (kind, data) = match self {
@@ -122,11 +132,7 @@ impl<'a> Packet<'a> {
             Self::Message(data) => (PacketType::Message, *data),
             Self::Upgrade => (PacketType::Upgrade, ""),
             Self::Noop => (PacketType::Noop, ""),
-            Self::Binary(bytes) => {
-                out.push(b'b');
-                out.extend_from_slice(BASE64.encode(bytes).as_bytes());
-                return;
-            }
+            Self::Binary(bytes) => return Self::encode_binary(bytes, out),
         };
         out.push(kind.as_byte());
         out.extend_from_slice(data.as_bytes());

@@ -49,6 +49,11 @@ impl Packet {
         })
     }
 
+    /// Makes a binary message: no text, one attachment.
+    pub fn binary(bytes: Bytes) -> Arc<Self> {
+        Arc::new(Self { text: Bytes::new(), frame_start: 0, attachments: Box::new([bytes]) })
+    }
+
     /// Makes a packet of Engine.IO itself; `encode` appends all of it.
     pub fn control(encode: impl FnOnce(&mut Vec<u8>)) -> Arc<Self> {
         let Ok(packet) = Self::build(|buffer| {
@@ -81,7 +86,9 @@ impl Packet {
     /// The packet as WebSocket frames, in pieces that follow one another: the text frame, then a
     /// head and a payload for each attachment.
     pub fn frames(&self, mut piece: impl FnMut(Piece<'_>)) {
-        piece(Piece::Shared(&self.text, usize::from(self.frame_start)));
+        if !self.text.is_empty() {
+            piece(Piece::Shared(&self.text, usize::from(self.frame_start)));
+        }
         for attachment in &self.attachments {
             let mut head = [0; MAX_SERVER_HEAD];
             let size = encode_in_headroom(OpCode::Binary, attachment.len(), &mut head);
@@ -90,9 +97,9 @@ impl Packet {
         }
     }
 
-    /// The Engine.IO text packet, type character first.
+    /// The Engine.IO text packet, type character first; nothing in a packet that is binary alone.
     pub fn text(&self) -> &[u8] {
-        &self.text[MAX_SERVER_HEAD..]
+        self.text.get(MAX_SERVER_HEAD..).unwrap_or_default()
     }
 
     /// The binary attachments that follow it.
@@ -156,6 +163,13 @@ mod tests {
             assert_eq!(wire[0], 0x81);
             assert!(wire.ends_with(text.as_bytes()));
         }
+    }
+
+    #[test]
+    fn a_binary_message_is_one_frame() {
+        let packet = Packet::binary(Bytes::from_static(&[1, 2]));
+        assert_eq!(wire(&packet), b"\x82\x02\x01\x02");
+        assert_eq!((packet.text(), packet.attachments().len()), (&b""[..], 1));
     }
 
     #[test]
