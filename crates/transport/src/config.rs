@@ -1,7 +1,15 @@
 //! The options of Engine.IO sessions.
 
-use sockeye_engineio as engineio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_engineio::{self as engineio, Transport};
+use sockeye_hub::Packet;
 use sockeye_websocket as websocket;
+
+use crate::cookie::Cookie;
+use crate::handshake::KeepHeaders;
+use crate::hooks::Hooks;
 
 /// What all sessions of an [`Engine`](crate::Engine) have in common.
 #[derive(Clone, Debug)]
@@ -12,6 +20,16 @@ pub struct Config {
     /// [`engineio::Config::max_payload`], so that every transport has the limit that the client
     /// was told.
     pub websocket: websocket::Limits,
+    /// The transports that clients may use. Default: polling and websocket.
+    pub transports: Vec<Transport>,
+    /// Whether a session that polls may go on over a websocket. Default: yes.
+    pub allow_upgrades: bool,
+    /// Answers to polls from this size on, in bytes, are compressed for clients that accept it.
+    /// Default: 1024; `None` compresses nothing.
+    pub compress_from: Option<usize>,
+    /// How long the body of a POST may take, and one second more for each KiB that has come.
+    /// Default: 30 s; Node has no limit.
+    pub body_timeout: Duration,
     /// The most bytes that may wait to be written to one client. Default: 1 MiB.
     ///
     /// Worst-case memory: this many bytes per client, and the cork of 64 KiB that is being written.
@@ -19,6 +37,14 @@ pub struct Config {
     /// How long a client's pong may be overdue while the server itself does not read, because the
     /// client's events fill their queue; in milliseconds. Default: 60 000.
     pub max_stall: u64,
+    /// What of a handshake's headers is kept while the session lives. Default: all.
+    pub keep_headers: KeepHeaders,
+    /// The cookie that the handshake's answer to a client that polls sets. Default: none.
+    pub cookie: Option<Cookie>,
+    /// A message that every client gets right behind the open packet. Default: none.
+    pub initial_packet: Option<Arc<Packet>>,
+    /// The application's say in handshakes and answers. Default: none.
+    pub hooks: Hooks,
 }
 
 impl Default for Config {
@@ -26,8 +52,16 @@ impl Default for Config {
         Self {
             engine: engineio::Config::default(),
             websocket: websocket::Limits::default(),
+            transports: vec![Transport::Polling, Transport::Websocket],
+            allow_upgrades: true,
+            compress_from: Some(1024),
+            body_timeout: Duration::from_secs(30),
             max_buffered_bytes: 1024 * 1024,
             max_stall: 60_000,
+            keep_headers: KeepHeaders::All,
+            cookie: None,
+            initial_packet: None,
+            hooks: Hooks::default(),
         }
     }
 }
@@ -37,5 +71,14 @@ impl Config {
     pub(crate) fn settled(mut self) -> Self {
         self.websocket.max_message_size = self.engine.max_payload;
         self
+    }
+
+    /// What a session that polls may upgrade to.
+    pub(crate) fn upgrades(&self) -> &[Transport] {
+        if self.allow_upgrades && self.transports.contains(&Transport::Websocket) {
+            &[Transport::Websocket]
+        } else {
+            &[]
+        }
     }
 }

@@ -1,93 +1,34 @@
-//! Where sessions come from: the judge of handshakes and the list of who is there.
+//! Where sessions come from: the judge of requests, and what each of them leads to.
 
-use std::hash::BuildHasher;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::fmt;
+use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
-use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
-use sockeye_engineio::{self as engineio, CloseReason, Query, Refusal, Sid, Transport};
-use sockeye_net::http::{Answer, Body, full};
+use http::header::{ORIGIN, SET_COOKIE};
+use http::{HeaderValue, Method, Response};
+use hyper::body::Body as HttpBody;
+use sockeye_engineio::{
+    self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport,
+};
+use sockeye_net::http::{Answer, Body};
 use sockeye_websocket::handshake::server as handshake;
 
+use crate::answer;
 use crate::config::Config;
+use crate::door::{Door, Shut};
+use crate::fault::Fault;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
+use crate::hooks::{ConnectionError, Forbidden};
+use crate::probe::Probe;
+use crate::request::Request;
+use crate::requests;
 use crate::session::Session;
+use crate::sessions::Sessions;
 use crate::shared::Shared;
+use crate::task::{Task, Upgraded};
 
-/// The transports that clients may use.
-const ENABLED: &[Transport] = &[Transport::Websocket];
-
-/// All open sessions, and what they have in common.
-pub(crate) struct Sessions {
-    pub(crate) config: Config,
-    /// By their ids, which they hold themselves.
-    open: Mutex<HashTable<Arc<Shared>>>,
-    hasher: DefaultHashBuilder,
-    /// Set when all sessions are to end, for those that are only about to open.
-    closing: OnceLock<CloseReason>,
-    /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
-    /// their way.
-    alive: AtomicUsize,
-}
-
-impl Sessions {
-    fn open(&self) -> MutexGuard<'_, HashTable<Arc<Shared>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn insert(&self, session: &Arc<Shared>) {
-        let hash = |session: &Arc<Shared>| self.hasher.hash_one(session.sid());
-        self.open().insert_unique(hash(session), session.clone(), hash);
-        if let Some(reason) = self.closing.get() {
-            session.close(*reason);
-        }
-    }
-
-    /// A connection begins.
-    pub(crate) fn begin(&self) {
-        self.alive.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A connection is over.
-    pub(crate) fn end(&self) {
-        self.alive.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn remove(&self, session: &Shared) {
-        let hash = self.hasher.hash_one(session.sid());
-        let mut open = self.open();
-        let removed = match open.find_entry(hash, |open| open.sid() == session.sid()) {
-            Ok(found) => found.remove().0,
-            Err(_) => return,
-        };
-        // A burst's table is given back, but not while it may soon be needed again.
-        if open.capacity() > 256 && open.len() < open.capacity() / 8 {
-            let twice = open.len() * 2;
-            open.shrink_to(twice, |session| self.hasher.hash_one(session.sid()));
-        }
-        drop(open);
-        drop(removed);
-    }
-}
-
-/// What a handshake is judged by: an HTTP request without its body.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// Path and query.
-    pub uri: &'a Uri,
-    /// The version of HTTP.
-    pub version: Version,
-    /// All headers.
-    pub headers: &'a HeaderMap,
-    /// The client's address.
-    pub address: SocketAddr,
-}
+/// The revision of the protocol that sessions are opened with.
+const REVISION: u8 = 4;
 
 /// Opens sessions and knows those that are open. Clones are the same engine.
 #[derive(Clone)]
@@ -95,23 +36,42 @@ pub struct Engine {
     sessions: Arc<Sessions>,
 }
 
+/// A refusal, and what is to be said of it beyond its own words.
+struct Refused {
+    refusal: Refusal,
+    because: Because,
+}
+
+enum Because {
+    OfItself,
+    /// The application said so.
+    Forbidden(Option<String>),
+    /// It is no WebSocket, and this is what is wrong with it.
+    Handshake(handshake::Refusal),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, because: Because::OfItself }
+    }
+}
+
+impl From<Forbidden> for Refused {
+    fn from(Forbidden { message }: Forbidden) -> Self {
+        Self { refusal: Refusal::Forbidden, because: Because::Forbidden(message) }
+    }
+}
+
 impl Engine {
     /// An engine without sessions.
     pub fn new(config: Config) -> Self {
-        let sessions = Sessions {
-            config: config.settled(),
-            open: Mutex::default(),
-            hasher: DefaultHashBuilder::default(),
-            closing: OnceLock::new(),
-            alive: AtomicUsize::new(0),
-        };
-        Self { sessions: Arc::new(sessions) }
+        Self { sessions: Arc::new(Sessions::new(config.settled())) }
     }
 
     /// How many sessions are open. Node's `engine.clientsCount`.
     #[doc(alias = "clientsCount")]
     pub fn len(&self) -> usize {
-        self.sessions.open().len()
+        self.sessions.len()
     }
 
     /// Whether no session is open.
@@ -121,79 +81,227 @@ impl Engine {
 
     /// Whether every session's connection is over: nothing is being written any more.
     pub fn is_quiet(&self) -> bool {
-        self.sessions.alive.load(Ordering::Relaxed) == 0
+        self.sessions.alive() == 0
+    }
+
+    /// How many requests were refused, by [`Refusal::index`].
+    pub fn refusals(&self) -> [u64; Refusal::ALL.len()] {
+        self.sessions.refusals()
+    }
+
+    /// How many requests of sessions were not served, by [`Fault::index`].
+    pub fn faults(&self) -> [u64; Fault::ALL.len()] {
+        self.sessions.faults()
     }
 
     /// Ends every session, once what is queued for it has been written, and those to come.
     pub fn close_all(&self, reason: CloseReason) {
-        let _ = self.sessions.closing.set(reason);
-        let open: Vec<_> = self.sessions.open().iter().cloned().collect();
-        for session in open {
+        for session in self.sessions.close(reason) {
             session.close(reason);
         }
     }
 
     /// Ends every session at once.
     pub fn discard_all(&self, reason: CloseReason) {
-        let open: Vec<_> = self.sessions.open().iter().cloned().collect();
-        for session in open {
+        for session in self.sessions.all() {
             session.discard(reason);
         }
     }
 
-    /// Judges a request under the engine's path: opens a session, whose messages go to the handler
-    /// that `handler` makes, or says in an HTTP response why not.
-    pub fn answer<H: Handler>(
+    /// Answers a request under the engine's path: opens a session, whose messages go to the handler
+    /// that `handler` makes, serves one that is open, or says in an HTTP response why not.
+    ///
+    /// Dropping the future is what a client does that goes away; it ends a session only where Node's
+    /// server ends it too.
+    pub async fn answer<H, B>(
         &self,
-        request: Request<'_>,
-        handler: impl FnOnce(&Arc<Shared>) -> H,
-    ) -> Answer<Session<H>> {
-        let upgrade = request.headers.contains_key(UPGRADE);
-        if let Err(refusal) = self.judge(&request, upgrade) {
-            tracing::debug!(target: "engine", address = %request.address, %refusal, "handshake refused");
-            return Answer::Http(refused(refusal, upgrade));
-        }
-        let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let accept = match handshake::judge(handshake::Request {
-            method: request.method.as_str(),
-            version: version(request.version),
-            headers,
-        }) {
-            Ok(accept) => accept,
-            Err(refusal) => {
-                tracing::debug!(target: "engine", address = %request.address, %refusal, "no WebSocket");
-                return Answer::Http(not_a_websocket(refusal));
-            }
-        };
-        let Ok(sid) = random_id() else {
-            return Answer::Http(refused(Refusal::IdGeneration, upgrade));
-        };
-        let url = request.uri.path_and_query().map_or("/", |url| url.as_str());
-        let shared = Arc::new(Shared::new(
-            sid,
-            self.sessions.config.max_buffered_bytes,
-            Handshake::new(request.address, url, request.headers),
-        ));
-        let handler = handler(&shared);
-        let session = Session::new(self.sessions.clone(), shared, handler);
-        match HeaderValue::from_bytes(accept.accept_key.as_bytes()) {
-            Ok(key) => Answer::Upgrade(switching_protocols(key), session),
-            Err(_) => Answer::Http(refused(Refusal::IdGeneration, upgrade)),
+        request: &Request,
+        body: B,
+        handler: impl FnOnce(&Arc<Shared>) -> H + Send,
+    ) -> Answer<Upgraded<H>>
+    where
+        H: Handler,
+        B: HttpBody + Send,
+        B::Data: Send,
+    {
+        let upgrade = request.is_upgrade();
+        match self.serve(request, upgrade, body, handler).await {
+            Ok(answer) => answer,
+            Err(refused) => Answer::Http(self.refuse(request, upgrade, &refused)),
         }
     }
 
-    fn judge(&self, request: &Request<'_>, upgrade: bool) -> Result<(), Refusal> {
+    fn refuse(&self, request: &Request, upgrade: bool, refused: &Refused) -> Response<Body> {
+        let refusal = refused.refusal;
+        let message = match &refused.because {
+            Because::Forbidden(Some(message)) => message,
+            _ => refusal.message(),
+        };
+        tracing::debug!(target: "engine", address = %request.address, %refusal, "refused");
+        self.sessions.count_refusal(refusal);
+        self.config().hooks.refused(&ConnectionError { request, refusal, message });
+        match &refused.because {
+            Because::Handshake(handshake) => answer::not_a_websocket(*handshake),
+            _ => answer::refused(refusal, message, upgrade),
+        }
+    }
+
+    async fn serve<H, B>(
+        &self,
+        request: &Request,
+        upgrade: bool,
+        body: B,
+        handler: impl FnOnce(&Arc<Shared>) -> H + Send,
+    ) -> Result<Answer<Upgraded<H>>, Refused>
+    where
+        H: Handler,
+        B: HttpBody + Send,
+        B::Data: Send,
+    {
         let query = Query::parse(request.uri.query().unwrap_or_default());
         let asked = engineio::Request {
             get: request.method == Method::GET,
             upgrade,
             origin: request.headers.get(ORIGIN).map(HeaderValue::as_bytes),
         };
-        // A session on a websocket has nothing to upgrade to: a request that names one is refused
-        // whether the session exists or not, and the client does not learn which.
-        engineio::verify(&query, &asked, ENABLED, |_| None)?;
-        query.check_revision()
+        let mut found = None;
+        let intent = engineio::verify(&query, &asked, &self.config().transports, |sid| {
+            found = self.sessions.find(sid);
+            let transport = found.as_ref()?.transport();
+            Some(KnownSession { transport, revision: REVISION })
+        })?;
+        match (intent, found) {
+            (Intent::Join(Transport::Polling), Some(session)) if !upgrade => {
+                Ok(Answer::Http(requests::answer(&self.sessions, &session, request, body).await?))
+            }
+            (Intent::Join(Transport::Websocket), Some(session)) => {
+                self.probe(request, &query, &session)
+            }
+            (Intent::Open(Transport::Polling), _) if !upgrade => {
+                self.admit(request, &query).await?;
+                self.open_polling(request, handler).map(Answer::Http)
+            }
+            (Intent::Open(Transport::Websocket), _) => {
+                self.admit(request, &query).await?;
+                self.open_websocket(request, &query, handler)
+            }
+            // An upgrade to polling is none.
+            _ => Err(Refusal::TransportMismatch.into()),
+        }
     }
+
+    /// Whether this client may open a session.
+    async fn admit(&self, request: &Request, query: &Query<'_>) -> Result<(), Refused> {
+        if self.sessions.is_closing() {
+            return Err(Refusal::ShuttingDown.into());
+        }
+        self.config().hooks.is_allowed(request).await?;
+        query.check_revision()?;
+        Ok(())
+    }
+
+    fn open_polling<H: Handler>(
+        &self,
+        request: &Request,
+        handler: impl FnOnce(&Arc<Shared>) -> H,
+    ) -> Result<Response<Body>, Refused> {
+        let session = self.open(request, Some(Box::default()), handler)?;
+        let packet = session.open_packet(self.config().upgrades());
+        let sid = session.shared().sid();
+        // Its requests may come as soon as it is told its id.
+        session.announce();
+        drop(tokio::spawn(Task::polling(session)));
+        let mut response = answer::opening(packet.text(), request);
+        let headers = response.headers_mut();
+        if let Some(cookie) = &self.config().cookie {
+            headers.append(SET_COOKIE, cookie.header(sid));
+        }
+        self.config().hooks.edit(headers, request, true);
+        Ok(response)
+    }
+
+    fn open_websocket<H: Handler>(
+        &self,
+        request: &Request,
+        query: &Query<'_>,
+        handler: impl FnOnce(&Arc<Shared>) -> H,
+    ) -> Result<Answer<Upgraded<H>>, Refused> {
+        let mut response = shake_hands(request)?;
+        let session = self.open(request, None, handler)?;
+        session.shared().set_base64(query.b64);
+        self.config().hooks.edit(response.headers_mut(), request, true);
+        Ok(Answer::Upgrade(response, Upgraded::session(session)))
+    }
+
+    /// A websocket that wants to become the transport of a session.
+    fn probe<H: Handler>(
+        &self,
+        request: &Request,
+        query: &Query<'_>,
+        session: &Arc<Shared>,
+    ) -> Result<Answer<Upgraded<H>>, Refused> {
+        if !self.config().allow_upgrades {
+            return Err(Refusal::TransportMismatch.into());
+        }
+        let mut response = shake_hands(request)?;
+        let probing = session.begin_probe().map_err(|shut| match shut {
+            Shut::Gone => Refusal::TransportMismatch,
+            Shut::Overlap => Refusal::AlreadyUpgrading,
+        })?;
+        self.config().hooks.edit(response.headers_mut(), request, false);
+        let config = self.config();
+        let probe = Probe {
+            probing,
+            sessions: self.sessions.clone(),
+            limits: config.websocket.clone(),
+            timeout: std::time::Duration::from_millis(config.engine.upgrade_timeout),
+            base64: query.b64,
+        };
+        Ok(Answer::Upgrade(response, Upgraded::probe(probe)))
+    }
+
+    fn open<H: Handler>(
+        &self,
+        request: &Request,
+        door: Option<Box<Door>>,
+        handler: impl FnOnce(&Arc<Shared>) -> H,
+    ) -> Result<Session<H>, Refusal> {
+        let config = self.config();
+        let sid = match config.hooks.id(request) {
+            // An id that is taken would hand one client's session to another.
+            Some(id) => id.filter(|id| self.sessions.find(id.as_str()).is_none()),
+            None => random_id().ok(),
+        };
+        let sid = sid.ok_or(Refusal::IdGeneration)?;
+        let shared = Arc::new(Shared::new(
+            sid,
+            config.max_buffered_bytes,
+            Handshake::new(request.address, request.url(), &request.headers, &config.keep_headers),
+            door,
+        ));
+        let handler = handler(&shared);
+        Ok(Session::new(self.sessions.clone(), shared, handler))
+    }
+
+    fn config(&self) -> &Config {
+        &self.sessions.config
+    }
+}
+
+/// Completes the opening handshake of a WebSocket.
+fn shake_hands(request: &Request) -> Result<Response<()>, Refused> {
+    let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let accept = handshake::judge(handshake::Request {
+        method: request.method.as_str(),
+        version: version(request.version),
+        headers,
+    })
+    .map_err(|no| Refused {
+        refusal: Refusal::InvalidHandshake,
+        because: Because::Handshake(no),
+    })?;
+    let key = HeaderValue::from_bytes(accept.accept_key.as_bytes());
+    Ok(answer::switching_protocols(key.expect("base64 is a header's value")))
 }
 
 /// An id of 120 random bits, for sessions and for sockets.
@@ -201,7 +309,7 @@ impl Engine {
 /// # Errors
 ///
 /// When the operating system has no randomness.
-pub(crate) fn random_id() -> Result<Sid, getrandom::Error> {
+fn random_id() -> Result<Sid, getrandom::Error> {
     let mut random = [0; 15];
     getrandom::fill(&mut random)?;
     Ok(Sid::new(random))
@@ -218,58 +326,18 @@ impl Shared {
     }
 }
 
-fn version(version: Version) -> (u8, u8) {
+fn version(version: http::Version) -> (u8, u8) {
     match version {
-        Version::HTTP_09 => (0, 9),
-        Version::HTTP_10 => (1, 0),
-        Version::HTTP_2 => (2, 0),
-        Version::HTTP_3 => (3, 0),
+        http::Version::HTTP_09 => (0, 9),
+        http::Version::HTTP_10 => (1, 0),
+        http::Version::HTTP_2 => (2, 0),
+        http::Version::HTTP_3 => (3, 0),
         _ => (1, 1),
     }
 }
 
-fn switching_protocols(accept: HeaderValue) -> Response<()> {
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    response
-}
-
-/// Node's answers: JSON to a plain request, the bare message to an upgrade.
-fn refused(refusal: Refusal, upgrade: bool) -> Response<Body> {
-    let (status, kind, body) = if upgrade {
-        (400, "text/html", refusal.message().to_owned())
-    } else {
-        let (code, message) = (refusal.code(), refusal.message());
-        let json = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
-        (refusal.status(), "application/json", json)
-    };
-    let mut response = Response::new(full(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    if upgrade {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-fn not_a_websocket(refusal: handshake::Refusal) -> Response<Body> {
-    let mut response = Response::new(full(refusal.to_string()));
-    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    for (name, value) in refusal.headers() {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    response
-}
-
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("sessions", &self.len()).finish_non_exhaustive()
     }
 }

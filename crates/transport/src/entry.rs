@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sockeye_engineio::{self as engineio, payload};
 use sockeye_hub::{Packet, Piece};
 use sockeye_net::Cork;
 use sockeye_websocket::{OpCode, frame};
@@ -26,13 +27,37 @@ impl sockeye_outbox::Entry for Entry {
 
 impl Entry {
     /// Puts the entry's WebSocket form into the cork.
-    pub(crate) fn encode_frames(&self, cork: &mut Cork) {
+    pub(crate) fn encode_frames(&self, base64: bool, cork: &mut Cork) {
         match self {
+            Self::Packet(packet) if base64 && !packet.attachments().is_empty() => {
+                // Hardly any client asks for this; those that do get a form of their own.
+                if !packet.text().is_empty() {
+                    frame::append(cork.buffer(), OpCode::Text, packet.text());
+                }
+                for attachment in packet.attachments() {
+                    let mut text = Vec::new();
+                    engineio::Packet::encode_binary(attachment, &mut text);
+                    frame::append(cork.buffer(), OpCode::Text, &text);
+                }
+            }
             Self::Packet(packet) => packet.frames(|piece| match piece {
                 Piece::Head(bytes) => cork.buffer().extend_from_slice(bytes),
                 Piece::Shared(bytes, from) => cork.put(bytes, from),
             }),
             Self::Ping => frame::append(cork.buffer(), OpCode::Text, b"2"),
+        }
+    }
+
+    /// Appends the entry's form in a poll's answer.
+    pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Packet(packet) => {
+                if !packet.text().is_empty() {
+                    payload::append(out, packet.text());
+                }
+                packet.attachments().iter().for_each(|bytes| payload::append_binary(out, bytes));
+            }
+            Self::Ping => payload::append(out, b"2"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sockeye_engineio as engineio;
 
 /// The names of headers that browsers and proxies send: one byte each in a block.
@@ -61,14 +61,42 @@ pub struct Handshake {
     url_len: u16,
 }
 
+/// Which headers of a handshake are kept while its session lives. They are the largest part of an
+/// idle session's memory: a browser's head has some 500 bytes as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeepHeaders {
+    /// All of them, as Node's server does.
+    #[default]
+    All,
+    /// Those of these names.
+    Named(Vec<HeaderName>),
+    /// None: only the URL and the address are kept.
+    None,
+}
+
+impl KeepHeaders {
+    fn keeps(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(name),
+            Self::None => false,
+        }
+    }
+}
+
 impl Handshake {
     /// Keeps a request's URL and headers. hyper bounds a head to far below 64 KiB a line; should a
     /// longer one come from elsewhere, it is left out.
-    pub(crate) fn new(address: SocketAddr, url: &str, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(
+        address: SocketAddr,
+        url: &str,
+        headers: &HeaderMap,
+        keep: &KeepHeaders,
+    ) -> Self {
         let url = if url.len() <= usize::from(u16::MAX) { url } else { "" };
         let mut block = Vec::with_capacity(1024);
         block.extend_from_slice(url.as_bytes());
-        for (name, value) in headers {
+        for (name, value) in headers.iter().filter(|(name, _)| keep.keeps(name)) {
             let name = name.as_str();
             let (Ok(name_len), Ok(value_len)) =
                 (u8::try_from(name.len()), u16::try_from(value.len()))
@@ -89,7 +117,7 @@ impl Handshake {
         Self { address, issued: SystemTime::now(), block: block.into(), url_len }
     }
 
-    /// The client's address, as the socket saw it.
+    /// The client's address: behind a trusted proxy the one that it names, else the socket's.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -104,7 +132,7 @@ impl Handshake {
         std::str::from_utf8(&self.block[..usize::from(self.url_len)]).unwrap_or_default()
     }
 
-    /// All headers: names in lower case, values as they were sent.
+    /// The headers that were [kept](KeepHeaders): names in lower case, values as they were sent.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut rest = &self.block[usize::from(self.url_len)..];
         std::iter::from_fn(move || {
@@ -162,7 +190,7 @@ mod tests {
         headers.insert("x-empty", HeaderValue::from_static(""));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let url = "/socket.io/?EIO=4&t=a%20b&t=c%26d";
-        let handshake = Handshake::new(address, url, &headers);
+        let handshake = Handshake::new(address, url, &headers, &KeepHeaders::All);
         assert_eq!(handshake.url(), url);
         assert_eq!(handshake.header("Host"), Some("example.org"));
         assert_eq!(handshake.headers().count(), 5);
@@ -172,5 +200,10 @@ mod tests {
         assert_eq!(handshake.query("t").as_deref(), Some("c&d"));
         assert_eq!(handshake.query("sid"), None);
         assert_eq!(handshake.address(), address);
+
+        let kept = |keep| Handshake::new(address, url, &headers, &keep).headers().count();
+        assert_eq!(kept(KeepHeaders::None), 0);
+        let named = [HeaderName::from_static("cookie"), HeaderName::from_static("x-tenant")];
+        assert_eq!(kept(KeepHeaders::Named(named.into())), 3);
     }
 }

@@ -1,27 +1,53 @@
 //! Engine.IO on tokio: sessions and their transports.
 //!
-//! A session is one task: [`sockeye_net::Driver`] over a [`Session`], which owns the Engine.IO
-//! state and whatever [`Handler`] the layer above put on it. Other tasks reach a session through
-//! its [`Shared`] part: they leave packets in its outbox, or ask it to close.
+//! A session is one task, which owns the Engine.IO state and whatever [`Handler`] the layer above put on
+//! it. On a websocket its driver is [`sockeye_net::Driver`]; while it polls, it has one of its own,
+//! which requests reach through a door. Other tasks reach a session through its [`Shared`] part: they
+//! leave packets in its outbox, or ask it to close.
 //!
-//! [`Engine`] is where sessions come from: it judges a handshake request by the rules of Engine.IO
-//! and of WebSocket, in the order of the official server's checks, and knows all open sessions.
+//! | file | holds |
+//! |---|---|
+//! | `engine` | the judge of requests: by the rules of Engine.IO and of WebSocket, in the order of the official server's checks |
+//! | `sessions` | who is there |
+//! | `session`, `shared`, `handler`, `entry` | one session: its task's part, everyone's part, who it is for, what waits in its outbox |
+//! | `task`, `polling`, `door` | how it is driven while it polls, and how requests reach it |
+//! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
+//! | `probe` | a websocket on its way to become a session's transport |
+//! | `config`, `cookie`, `hooks`, `handshake`, `request` | the options, and what is known of a client |
 //!
-//! The transport is websocket. Long polling will be another way in and out of the same session:
-//! what waits in an outbox is a logical packet whose wire form is chosen when it is taken out.
+//! What waits in an outbox is a logical packet whose wire form is chosen when it is taken out: so what
+//! was queued while polling is right after an upgrade.
 
+mod answer;
+mod compress;
 mod config;
+mod cookie;
+mod door;
 mod engine;
 mod entry;
+mod fault;
 mod handler;
 mod handshake;
+mod hooks;
+mod polling;
+mod probe;
+mod reply;
+mod request;
+mod requests;
 mod session;
+mod sessions;
 mod shared;
+mod task;
 
 pub use config::Config;
-pub use engine::{Engine, Request};
+pub use cookie::{Cookie, SameSite};
+pub use engine::Engine;
 pub use entry::Entry;
+pub use fault::Fault;
 pub use handler::{Flow, Handler};
-pub use handshake::Handshake;
+pub use handshake::{Handshake, KeepHeaders};
+pub use hooks::{ConnectionError, Forbidden, Hooks};
+pub use request::Request;
 pub use session::Session;
 pub use shared::Shared;
+pub use task::{Task, Upgraded};

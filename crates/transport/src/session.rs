@@ -1,20 +1,20 @@
-//! One Engine.IO session: what stands between the [driver](sockeye_net::Driver) of a connection
-//! and the [`Handler`] of its messages.
+//! One Engine.IO session: what stands between its driver (that of a websocket, or of polling) and
+//! the [`Handler`] of its messages.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
 
-use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open};
+use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open, Transport};
 use sockeye_hub::Packet;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
 use sockeye_websocket as websocket;
 
-use crate::engine::Sessions;
 use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
+use crate::sessions::Sessions;
 use crate::shared::Shared;
 
 /// The state of one session, owned by its task.
@@ -31,6 +31,42 @@ impl<H: Handler> Session<H> {
         sessions.begin();
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
         Self { engine, sessions, shared, stalled: false, handler }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// The first packet of every session.
+    pub(crate) fn open_packet(&self, upgrades: &[Transport]) -> Arc<Packet> {
+        let open = Open::new(self.shared.sid(), upgrades, &self.sessions.config.engine);
+        Packet::control(|buffer| open.encode(buffer))
+    }
+
+    /// Lets requests and broadcasts find the session.
+    pub(crate) fn announce(&self) {
+        self.sessions.insert(&self.shared);
+    }
+
+    /// The open packet is said: the heartbeat and the handler begin.
+    pub(crate) fn begin(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
+        self.engine = engineio::Session::open(now, &self.sessions.config.engine);
+        if let Some(packet) = &self.sessions.config.initial_packet {
+            let _ = self.shared.push(Entry::Packet(packet.clone()), Class::Reserved);
+        }
+        let flow = self.handler.opened(now, cx);
+        self.follow(flow)
+    }
+
+    /// The session is over, by its own wish. Says why.
+    pub(crate) fn end(&mut self, now: u64) -> CloseReason {
+        let reason = self.shared.set_closed(CloseReason::ForcedClose);
+        self.handler.closed(now, reason);
+        reason
     }
 
     /// The session's close reason becomes the connection's end. Node's server gives no status
@@ -92,15 +128,10 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
-        let config = &self.sessions.config.engine;
-        self.engine = engineio::Session::open(now, config);
-        let open = Open::new(self.shared.sid(), &[], config);
-        let packet = Packet::control(|buffer| open.encode(buffer));
         // An outbox that is sealed already ends the session in `work`.
-        let _ = self.shared.push(Entry::Packet(packet), Class::Reserved);
-        self.sessions.insert(&self.shared);
-        let flow = self.handler.opened(now, cx);
-        self.follow(flow)
+        let _ = self.shared.push(Entry::Packet(self.open_packet(&[])), Class::Reserved);
+        self.announce();
+        self.begin(now, cx)
     }
 
     fn receive(
@@ -128,7 +159,7 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn encode(&mut self, entry: Entry, cork: &mut Cork) {
-        entry.encode_frames(cork);
+        self.shared.encode_frames(&entry, cork);
     }
 
     fn poll_timeout(&self) -> Option<u64> {
@@ -175,6 +206,9 @@ impl<H: Handler> Protocol for Session<H> {
 
 impl<H> Drop for Session<H> {
     fn drop(&mut self) {
+        // A session that polled could be found until now, for its last poll.
+        self.sessions.remove(&self.shared);
+        drop(self.shared.shut_door());
         self.sessions.end();
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use sockeye_engineio::{CloseReason, Sid};
 use sockeye_net::{Cork, SharedWriter, Wired, flush_later};
 use sockeye_outbox::{Class, Outbox, Refused};
 
+use crate::door::Door;
 use crate::entry::Entry;
 use crate::handshake::Handshake;
 
@@ -21,14 +22,25 @@ pub struct Shared {
     writer: SharedWriter,
     closing: OnceLock<CloseReason>,
     open: AtomicBool,
+    /// The client cannot take binary messages over its websocket.
+    base64: AtomicBool,
+    /// There while the session polls.
+    pub(crate) door: Mutex<Option<Box<Door>>>,
     sid: Sid,
     handshake: Handshake,
 }
 
 impl Shared {
-    pub(crate) fn new(sid: Sid, max_buffered_bytes: usize, handshake: Handshake) -> Self {
+    pub(crate) fn new(
+        sid: Sid,
+        max_buffered_bytes: usize,
+        handshake: Handshake,
+        door: Option<Box<Door>>,
+    ) -> Self {
         Self {
             sid,
+            base64: AtomicBool::new(false),
+            door: Mutex::new(door),
             outbox: Outbox::new(max_buffered_bytes),
             writer: SharedWriter::default(),
             handshake,
@@ -82,7 +94,17 @@ impl Shared {
         self.open.load(Ordering::Acquire) && self.closing.get().is_none()
     }
 
-    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+    pub(crate) fn set_base64(&self, base64: bool) {
+        self.base64.store(base64, Ordering::Relaxed);
+    }
+
+    /// Puts an entry's WebSocket form, as this client can take it, into the cork.
+    pub(crate) fn encode_frames(&self, entry: &Entry, cork: &mut Cork) {
+        entry.encode_frames(self.base64.load(Ordering::Relaxed), cork);
+    }
+
+    /// Why the session is over, or is to be.
+    pub fn close_reason(&self) -> Option<CloseReason> {
         self.closing.get().copied()
     }
 
@@ -99,7 +121,7 @@ impl Wired for Shared {
 
     fn flush(&self, cork: &mut Box<Cork>) {
         sockeye_net::flush(&self.outbox, &self.writer, cork, |entry, cork| {
-            entry.encode_frames(cork)
+            self.encode_frames(&entry, cork)
         });
     }
 

@@ -1,0 +1,235 @@
+//! The door of a session that polls: how its requests reach its task.
+//!
+//! Requests come and go with their connections; the session stays. So no request's future owns any
+//! part of the session: a GET leaves a place to answer to, a POST leaves its body, a websocket that
+//! has shaken hands as the next transport leaves itself. The session's task takes what is there at its next
+//! wake-up. Whoever is dropped half-way has left nothing half-done.
+//!
+//! A session without a door does not poll: it was opened on a websocket, has upgraded to one, or is over.
+
+use std::convert::Infallible;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use sockeye_engineio::Transport;
+use sockeye_engineio::payload::Payload;
+use sockeye_net::Io;
+use sockeye_websocket as websocket;
+use tokio::sync::oneshot;
+
+use crate::fault::Fault;
+use crate::reply::Reply;
+use crate::sessions::Sessions;
+use crate::shared::Shared;
+
+/// What requests have left for the session's task, and what they must not do twice.
+#[derive(Default)]
+pub(crate) struct Door {
+    /// A GET that the task has not seen yet.
+    poll: Option<oneshot::Sender<Reply>>,
+    /// A GET is unanswered, here or with the task.
+    polling: bool,
+    posted: Option<Posted>,
+    /// A POST is unanswered: its body is on its way, here, or with the task.
+    posting: bool,
+    /// There while a websocket tries to become the session's transport; dropping it tells the websocket
+    /// that there is nothing to upgrade any more.
+    probe: Option<oneshot::Sender<Infallible>>,
+    /// That websocket's `2probe` has come: from here on every poll ends at once, because the client
+    /// waits for its end.
+    probed: bool,
+    next: Option<Box<NextTransport>>,
+}
+
+/// The body of a POST; whoever drops it answers the POST.
+pub(crate) struct Posted {
+    pub(crate) payload: Payload,
+    _judged: oneshot::Sender<Infallible>,
+}
+
+/// The websocket that takes over from polling.
+pub(crate) struct NextTransport {
+    pub(crate) io: Io,
+    pub(crate) websocket: websocket::Connection,
+    /// What came behind the upgrade packet.
+    pub(crate) leftover: Vec<u8>,
+    /// Whether the client cannot take binary messages.
+    pub(crate) base64: bool,
+}
+
+/// What the task finds at the door.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    pub(crate) poll: Option<oneshot::Sender<Reply>>,
+    pub(crate) posted: Option<Posted>,
+    pub(crate) probed: bool,
+    /// The next transport stands ready.
+    pub(crate) upgrade: bool,
+}
+
+/// Why a request finds no way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shut {
+    /// The session does not poll (any more).
+    Gone,
+    /// There is such a request already.
+    Overlap,
+}
+
+impl Shared {
+    fn door(&self) -> MutexGuard<'_, Option<Box<Door>>> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The transport that the session uses now.
+    pub fn transport(&self) -> Transport {
+        if self.door().is_some() { Transport::Polling } else { Transport::Websocket }
+    }
+
+    /// A GET comes in.
+    pub(crate) fn enter_poll(&self) -> Result<oneshot::Receiver<Reply>, Shut> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut door = self.door();
+            let door = door.as_mut().ok_or(Shut::Gone)?;
+            if std::mem::replace(&mut door.polling, true) {
+                return Err(Shut::Overlap);
+            }
+            door.poll = Some(answer);
+        }
+        self.outbox().notify();
+        Ok(answered)
+    }
+
+    /// A POST comes in; its body is yet to come.
+    pub(crate) fn begin_post(self: &Arc<Self>, sessions: &Arc<Sessions>) -> Result<Posting, Shut> {
+        let mut door = self.door();
+        let door = door.as_mut().ok_or(Shut::Gone)?;
+        if std::mem::replace(&mut door.posting, true) {
+            return Err(Shut::Overlap);
+        }
+        Ok(Posting { shared: self.clone(), sessions: sessions.clone(), whole: false })
+    }
+
+    /// A websocket wants to become the session's transport.
+    pub(crate) fn begin_probe(self: &Arc<Self>) -> Result<Probing, Shut> {
+        let mut door = self.door();
+        let door = door.as_mut().ok_or(Shut::Gone)?;
+        if door.probe.is_some() || door.next.is_some() {
+            return Err(Shut::Overlap);
+        }
+        let (probe, cancelled) = oneshot::channel();
+        door.probe = Some(probe);
+        Ok(Probing { shared: self.clone(), cancelled })
+    }
+
+    /// The probing websocket's `2probe` has come.
+    pub(crate) fn probed(&self) {
+        if let Some(door) = self.door().as_mut() {
+            door.probed = true;
+        }
+        self.outbox().notify();
+    }
+
+    /// The task's call: takes what has come in.
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        let mut door = self.door();
+        let Some(door) = door.as_mut() else { return Arrivals::default() };
+        Arrivals {
+            poll: door.poll.take(),
+            posted: door.posted.take(),
+            probed: door.probed,
+            upgrade: door.next.is_some(),
+        }
+    }
+
+    /// The task answers the GET that waits.
+    pub(crate) fn poll_answered(&self) {
+        if let Some(door) = self.door().as_mut() {
+            door.polling = false;
+        }
+    }
+
+    /// The task has judged all of the POST.
+    pub(crate) fn post_judged(&self) {
+        if let Some(door) = self.door().as_mut() {
+            door.posting = false;
+        }
+    }
+
+    /// Nobody comes in by polling any more. What has come in and was not taken is dropped.
+    pub(crate) fn shut_door(&self) -> Option<Box<NextTransport>> {
+        let door = self.door().take();
+        door.and_then(|door| door.next)
+    }
+}
+
+/// A POST whose body is on its way.
+pub(crate) struct Posting {
+    shared: Arc<Shared>,
+    sessions: Arc<Sessions>,
+    /// All of it has come, or is not wanted.
+    whole: bool,
+}
+
+impl Posting {
+    /// The body is there. Ready (with an error, which means nothing) when the session has judged it or is
+    /// over.
+    pub(crate) fn complete(mut self, body: String) -> Option<oneshot::Receiver<Infallible>> {
+        self.whole = true;
+        let (judged, done) = oneshot::channel();
+        let posted = Posted { payload: Payload::new(body), _judged: judged };
+        self.shared.door().as_mut()?.posted = Some(posted);
+        self.shared.outbox().notify();
+        Some(done)
+    }
+
+    /// The body is not wanted; the session lives on.
+    pub(crate) fn abandon(mut self, fault: Fault) {
+        self.whole = true;
+        self.shared.post_judged();
+        self.sessions.note(&self.shared, fault);
+    }
+
+    /// The body is not what it should be: the session ends.
+    pub(crate) fn fail(mut self, fault: Fault) {
+        self.whole = true;
+        self.sessions.fail(&self.shared, fault);
+    }
+}
+
+impl Drop for Posting {
+    /// The client went away in the middle of a body: packets are missing now, and the session ends.
+    fn drop(&mut self) {
+        // A session that has upgraded meanwhile has no use for the body anyway.
+        if !self.whole && self.shared.transport() == Transport::Polling {
+            self.sessions.fail(&self.shared, Fault::PostAborted);
+        }
+    }
+}
+
+/// A websocket that tries to become the session's transport.
+pub(crate) struct Probing {
+    pub(crate) shared: Arc<Shared>,
+    /// Ready when there is nothing to upgrade any more.
+    pub(crate) cancelled: oneshot::Receiver<Infallible>,
+}
+
+impl Probing {
+    /// `5` has come: the websocket takes over, unless the session is over meanwhile.
+    pub(crate) fn hand_over(self, next: NextTransport) {
+        if let Some(door) = self.shared.door().as_mut() {
+            door.next = Some(Box::new(next));
+        }
+        self.shared.outbox().notify();
+    }
+}
+
+impl Drop for Probing {
+    /// Polling goes on, and another websocket may try.
+    fn drop(&mut self) {
+        if let Some(door) = self.shared.door().as_mut() {
+            door.probe = None;
+            door.probed = false;
+        }
+    }
+}

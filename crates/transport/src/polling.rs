@@ -1,0 +1,289 @@
+//! The driver of a session that polls: the same phases as those of a websocket's
+//! [driver](sockeye_net::Driver), with another way in and out.
+//!
+//! ```text
+//!     commands   the session's own work, timeouts
+//!     read       bodies of POSTs from the door → the session (dispatch), within a budget
+//!     upgrade    the next transport, once all that came before it is judged
+//!     write      the outbox → a payload → the GET that waits
+//!     park       wakers stand in the outbox (the door notifies it), the GET and the timer wheel
+//! ```
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use smallvec::SmallVec;
+use sockeye_engineio::{CloseReason, PacketType, payload};
+use sockeye_net::wheel::{Rounding, TICK, Timer};
+use sockeye_net::{Close, Cork, Driver, Intake, Message, Protocol, Wired, clock, wake_up};
+use sockeye_outbox::{BATCH, Entry as _};
+use tokio::sync::oneshot;
+
+use crate::door::{NextTransport, Posted};
+use crate::entry::Entry;
+use crate::fault::Fault;
+use crate::handler::Handler;
+use crate::reply::Reply;
+use crate::session::Session;
+use crate::shared::Shared;
+
+/// Packets judged in one wake-up, so that other sessions get their turn.
+const PACKETS: u32 = 1024;
+
+/// A payload is not filled further than this; the rest waits for the next poll.
+const FULL: usize = 1024 * 1024;
+
+/// How long a session that the server closes waits for a poll to say so (Node's `closeTimeout`).
+const CLOSE_WAIT: u64 = 30_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The session is over; what is queued and this last packet wait for a poll, until the deadline.
+    Closing(PacketType),
+}
+
+/// The future that drives one session while it polls.
+pub(crate) struct Polling<H: Handler> {
+    session: Session<H>,
+    shared: Arc<Shared>,
+    wired: Arc<dyn Wired>,
+    /// The GET that waits.
+    poll: Option<oneshot::Sender<Reply>>,
+    /// The POST that is being judged.
+    posted: Option<Posted>,
+    phase: Phase,
+    deadline: u64,
+    timer: Timer,
+    started: bool,
+}
+
+/// How polling ends.
+pub(crate) enum End {
+    /// With the session.
+    Over,
+    /// With another transport.
+    Upgraded(Box<NextTransport>),
+}
+
+impl<H: Handler> Polling<H> {
+    pub(crate) fn new(session: Session<H>) -> Self {
+        let shared = session.shared().clone();
+        Self {
+            session,
+            wired: shared.clone(),
+            shared,
+            poll: None,
+            posted: None,
+            phase: Phase::Open,
+            deadline: u64::MAX,
+            timer: Timer::new(),
+            started: false,
+        }
+    }
+
+    /// Goes on over the next transport.
+    pub(crate) fn upgrade(self, next: NextTransport) -> Driver<Session<H>> {
+        let NextTransport { io, websocket, leftover, base64 } = next;
+        self.shared.set_base64(base64);
+        Driver::resume(websocket, io, &leftover, self.session)
+    }
+
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let wired = self.wired.clone();
+        wake_up(&wired, || self.drive(cx))
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let now = clock::now();
+        self.commands(now, cx);
+        let arrivals = self.shared.arrivals();
+        self.poll = arrivals.poll.or(self.poll.take());
+        self.posted = arrivals.posted.or(self.posted.take());
+        if self.phase != Phase::Open {
+            self.drop_posted();
+        }
+        let more = self.read(now, cx);
+        if arrivals.upgrade && self.phase == Phase::Open && self.posted.is_none() {
+            return self.end_by_upgrade();
+        }
+        match self.write(now, arrivals.probed, cx) {
+            ControlFlow::Break(()) => return Poll::Ready(End::Over),
+            ControlFlow::Continue(again) if more | again => cx.waker().wake_by_ref(),
+            ControlFlow::Continue(_) => {}
+        }
+        if matches!(self.phase, Phase::Closing(_)) {
+            // Closed from outside, too: nobody waits for the last poll any more.
+            let given_up = self.poll.is_none() && self.shared.outbox().is_closed();
+            if given_up || reached(clock::now(), self.deadline) {
+                return Poll::Ready(End::Over);
+            }
+        }
+        self.park(cx);
+        Poll::Pending
+    }
+
+    /// The session's own work and everything whose time has come.
+    fn commands(&mut self, now: u64, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.started, true) {
+            let flow = self.session.begin(now, cx);
+            self.follow(now, flow);
+        }
+        if self.phase == Phase::Open {
+            let flow = self.session.work(now, cx);
+            self.follow(now, flow);
+        }
+        if self.phase == Phase::Open
+            && let Some(due) = self.session.poll_timeout()
+            && reached(now, due)
+        {
+            let flow = self.session.handle_timeout(now.max(due));
+            self.follow(now, flow);
+            self.shared.outbox().trim();
+        }
+    }
+
+    /// Judges what was posted; whether there is more that can be judged now.
+    fn read(&mut self, now: u64, cx: &mut Context<'_>) -> bool {
+        for _ in 0..PACKETS {
+            if self.phase != Phase::Open || self.session.intake() == Intake::Stalled {
+                return false;
+            }
+            let Some(posted) = &mut self.posted else { return false };
+            let Some(packet) = posted.payload.next_packet() else {
+                self.drop_posted();
+                return false;
+            };
+            let message = Message::Text(Cow::Borrowed(packet));
+            let flow = self.session.receive(now, message, &mut Cork::default(), cx);
+            self.follow(now, flow);
+        }
+        true
+    }
+
+    /// Answers the POST: it is judged, or nobody listens any more (which Node answers alike).
+    fn drop_posted(&mut self) {
+        if self.posted.take().is_some() {
+            self.shared.post_judged();
+        }
+    }
+
+    /// Answers the GET that waits, if there is something to say. Whether to come back soon; a break
+    /// when all is said.
+    fn write(&mut self, now: u64, probed: bool, cx: &mut Context<'_>) -> ControlFlow<(), bool> {
+        let mut again = false;
+        loop {
+            let aborted = self.poll.as_mut().is_some_and(|poll| poll.poll_closed(cx).is_ready());
+            if aborted {
+                self.poll = None;
+                self.session.sessions().fail(&self.shared, Fault::PollAborted);
+                self.follow(now, ControlFlow::Break(Close::default()));
+            }
+            let outbox = self.shared.outbox();
+            let Some(poll) = self.poll.take() else {
+                let parked = outbox.park_blocked(cx, 0);
+                return ControlFlow::Continue(
+                    again | parked.notified | (parked.last && self.phase == Phase::Open),
+                );
+            };
+            outbox.unblock();
+            let (mut payload, mut counted) = (Vec::new(), 0);
+            let mut last = false;
+            while payload.len() < FULL && !last {
+                let mut batch: SmallVec<[Entry; BATCH]> = SmallVec::new();
+                let taken = outbox.poll_take(cx, 0, FULL - payload.len(), &mut batch);
+                again |= taken.notified;
+                last = taken.last;
+                if batch.is_empty() {
+                    break;
+                }
+                for entry in batch {
+                    counted += entry.bytes();
+                    entry.encode_payload(&mut payload);
+                }
+            }
+            match self.phase {
+                // Sealed by another thread: the session is asked how to end at the next wake-up.
+                Phase::Open if last => again = true,
+                Phase::Open if payload.is_empty() && probed => {
+                    payload.push(PacketType::Noop.as_byte());
+                }
+                Phase::Closing(farewell) if last => {
+                    payload::append(&mut payload, &[farewell.as_byte()])
+                }
+                _ => {}
+            }
+            if payload.is_empty() {
+                self.poll = Some(poll);
+                return ControlFlow::Continue(again);
+            }
+            self.shared.poll_answered();
+            // One that was given up meanwhile drops the reply, which ends the session.
+            let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), payload, counted));
+            if last && matches!(self.phase, Phase::Closing(_)) {
+                return ControlFlow::Break(());
+            }
+        }
+    }
+
+    /// A GET that waits still, which the official client's never does, hears that there is nothing more
+    /// to come this way.
+    fn end_by_upgrade(&mut self) -> Poll<End> {
+        if let Some(poll) = self.poll.take() {
+            let noop = vec![PacketType::Noop.as_byte()];
+            let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), noop, 0));
+        }
+        self.shared.outbox().unblock();
+        match self.shared.shut_door() {
+            Some(next) => Poll::Ready(End::Upgraded(next)),
+            None => Poll::Ready(End::Over),
+        }
+    }
+
+    /// Does what the session answered.
+    fn follow(&mut self, now: u64, flow: ControlFlow<Close>) {
+        if flow.is_continue() || self.phase != Phase::Open {
+            return;
+        }
+        self.drop_posted();
+        let reason = self.session.end(now);
+        let outbox = self.shared.outbox();
+        // Where it is the server that ends, the client is told, with all that was said to it
+        // before; where the client is gone or did wrong, only if it happens to listen.
+        let waits = matches!(reason, CloseReason::ForcedClose | CloseReason::ServerShuttingDown)
+            && !outbox.is_closed();
+        // The client that said `1` needs no answer to it, only an end of its poll.
+        let farewell = match reason {
+            CloseReason::TransportClose => PacketType::Noop,
+            _ => PacketType::Close,
+        };
+        if waits {
+            outbox.seal();
+            self.deadline = now.saturating_add(CLOSE_WAIT);
+        } else {
+            outbox.close();
+            self.deadline = now;
+        }
+        self.phase = Phase::Closing(farewell);
+    }
+
+    /// Arms the one timer for whatever comes first.
+    fn park(&mut self, cx: &mut Context<'_>) {
+        let due = match self.phase {
+            Phase::Open => self.session.poll_timeout().unwrap_or(u64::MAX),
+            Phase::Closing(_) => self.deadline,
+        };
+        if due == u64::MAX {
+            self.timer.cancel();
+        } else if self.timer.poll(cx, due, Rounding::Down).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// Liveness deadlines are rounded down to the wheel's tick, so that they are never late.
+fn reached(now: u64, due: u64) -> bool {
+    now / TICK >= due / TICK
+}

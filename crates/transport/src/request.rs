@@ -1,0 +1,51 @@
+//! A request to the engine, without its body.
+
+use std::net::SocketAddr;
+
+use http::header::{CONNECTION, HeaderName, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri, Version};
+
+/// What a request is judged by: its head, and whose it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// The version of HTTP.
+    pub version: Version,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The client's address: behind [trusted proxies](crate::Config), the one that they name.
+    pub address: SocketAddr,
+}
+
+impl Request {
+    /// The head of a request whose connection comes from `peer`.
+    pub fn new(parts: Parts, peer: SocketAddr) -> Self {
+        let Parts { method, uri, version, headers, .. } = parts;
+        Self { method, uri, version, headers, address: peer }
+    }
+
+    /// Path and query as they stood in the first line.
+    pub(crate) fn url(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |url| url.as_str())
+    }
+
+    /// Whether the connection is to become a WebSocket: a client that asks for another protocol, or a
+    /// proxy that passes on only one of the two headers, speaks HTTP.
+    pub(crate) fn is_upgrade(&self) -> bool {
+        has_token(&self.headers, &CONNECTION, "upgrade")
+            && has_token(&self.headers, &UPGRADE, "websocket")
+    }
+}
+
+/// Whether one of the header's comma-separated tokens is this, whatever its case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.split(',').any(|found| found.trim().eq_ignore_ascii_case(token))
+    })
+}

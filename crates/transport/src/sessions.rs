@@ -1,0 +1,135 @@
+//! Who is there: the sessions of one engine, by their ids.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use sockeye_engineio::{CloseReason, Refusal, Sid};
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::shared::Shared;
+
+/// All open sessions, and what they have in common.
+pub(crate) struct Sessions {
+    pub(crate) config: Config,
+    /// By their ids, which they hold themselves.
+    open: Mutex<HashTable<Arc<Shared>>>,
+    hasher: DefaultHashBuilder,
+    /// Set when all sessions are to end, for those that are only about to open.
+    closing: OnceLock<CloseReason>,
+    /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
+    /// their way.
+    alive: AtomicUsize,
+    /// Requests that were refused, by [`Refusal::index`].
+    refusals: [AtomicU64; Refusal::ALL.len()],
+    /// Requests of sessions that were not served, by [`Fault::index`].
+    faults: [AtomicU64; Fault::ALL.len()],
+}
+
+impl Sessions {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            open: Mutex::default(),
+            hasher: DefaultHashBuilder::default(),
+            closing: OnceLock::new(),
+            alive: AtomicUsize::new(0),
+            refusals: Default::default(),
+            faults: Default::default(),
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashTable<Arc<Shared>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
+        self.open().iter().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open().len()
+    }
+
+    pub(crate) fn find(&self, sid: &str) -> Option<Arc<Shared>> {
+        let sid: Sid = sid.parse().ok()?;
+        let hash = self.hasher.hash_one(sid);
+        self.open().find(hash, |open| open.sid() == sid).cloned()
+    }
+
+    pub(crate) fn insert(&self, session: &Arc<Shared>) {
+        let hash = |session: &Arc<Shared>| self.hasher.hash_one(session.sid());
+        self.open().insert_unique(hash(session), session.clone(), hash);
+        if let Some(reason) = self.closing.get() {
+            session.close(*reason);
+        }
+    }
+
+    /// From here on every session that is entered is closed at once. Returns those that are there.
+    pub(crate) fn close(&self, reason: CloseReason) -> Vec<Arc<Shared>> {
+        let _ = self.closing.set(reason);
+        self.all()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get().is_some()
+    }
+
+    /// A connection begins.
+    pub(crate) fn begin(&self) {
+        self.alive.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is over.
+    pub(crate) fn end(&self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Connections that are not over.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_refusal(&self, refusal: Refusal) {
+        self.refusals[refusal.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refusals(&self) -> [u64; Refusal::ALL.len()] {
+        std::array::from_fn(|index| self.refusals[index].load(Ordering::Relaxed))
+    }
+
+    /// Counts what a client did wrong without an end to its session.
+    pub(crate) fn note(&self, session: &Shared, fault: Fault) {
+        tracing::debug!(target: "engine", sid = ?session.sid(), %fault);
+        self.faults[fault.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client has used its transport in a way that Node counts as the transport's failure.
+    pub(crate) fn fail(&self, session: &Shared, fault: Fault) {
+        self.note(session, fault);
+        session.discard(CloseReason::TransportError);
+    }
+
+    pub(crate) fn faults(&self) -> [u64; Fault::ALL.len()] {
+        std::array::from_fn(|index| self.faults[index].load(Ordering::Relaxed))
+    }
+
+    /// Forgets a session, if it is there.
+    pub(crate) fn remove(&self, session: &Shared) {
+        let hash = self.hasher.hash_one(session.sid());
+        let mut open = self.open();
+        let removed = match open.find_entry(hash, |open| std::ptr::eq(&**open, session)) {
+            Ok(found) => found.remove().0,
+            Err(_) => return,
+        };
+        // A burst's table is given back, but not while it may soon be needed again.
+        if open.capacity() > 256 && open.len() < open.capacity() / 8 {
+            let twice = open.len() * 2;
+            open.shrink_to(twice, |session| self.hasher.hash_one(session.sid()));
+        }
+        drop(open);
+        drop(removed);
+    }
+}

@@ -1,0 +1,102 @@
+//! The task of one session, over whatever transport it uses; or of a websocket that wants to be one's
+//! transport.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use sockeye_net::http::Successor;
+use sockeye_net::{Driver, Io};
+
+use crate::handler::Handler;
+use crate::polling::{End, Polling};
+use crate::probe::Probe;
+use crate::session::Session;
+
+/// What goes on behind a `101` of the engine.
+pub struct Upgraded<H>(Next<H>);
+
+enum Next<H> {
+    Session(Session<H>),
+    Probe(Box<Probe>),
+}
+
+impl<H> Upgraded<H> {
+    /// A new session on the websocket.
+    pub(crate) fn session(session: Session<H>) -> Self {
+        Self(Next::Session(session))
+    }
+
+    /// A websocket for a session that polls.
+    pub(crate) fn probe(probe: Probe) -> Self {
+        Self(Next::Probe(Box::new(probe)))
+    }
+}
+
+impl<H: Handler> Successor for Upgraded<H> {
+    type Task = Task<H>;
+
+    fn start(self, io: Io, leftover: &[u8]) -> Task<H> {
+        Task(match self.0 {
+            Next::Session(session) => Stage::Websocket(Driver::new(io, leftover, session)),
+            Next::Probe(probe) => Stage::Probe(Box::pin(probe.run(io, leftover.to_vec()))),
+        })
+    }
+}
+
+/// The future of a session, or of a probe.
+pub struct Task<H: Handler>(Stage<H>);
+
+/// What most sessions do not do for long is boxed, so that it does not set the size of the task.
+enum Stage<H: Handler> {
+    Probe(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Polling(Box<Polling<H>>),
+    Websocket(Driver<Session<H>>),
+    Over,
+}
+
+impl<H: Handler> Task<H> {
+    pub(crate) fn polling(session: Session<H>) -> Self {
+        Self(Stage::Polling(Box::new(Polling::new(session))))
+    }
+}
+
+impl<H: Handler> Future for Task<H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.0 {
+                Stage::Probe(probe) => return probe.as_mut().poll(cx),
+                Stage::Websocket(driver) => return Pin::new(driver).poll(cx),
+                Stage::Over => return Poll::Ready(()),
+                Stage::Polling(polling) => {
+                    let end = ready!(polling.poll_end(cx));
+                    let before = std::mem::replace(&mut self.0, Stage::Over);
+                    if let (End::Upgraded(next), Stage::Polling(polling)) = (end, before) {
+                        self.0 = Stage::Websocket(polling.upgrade(*next));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<H: Handler> std::fmt::Debug for Task<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.0 {
+            Stage::Probe(_) => "Probe",
+            Stage::Polling(_) => "Polling",
+            Stage::Websocket(_) => "Websocket",
+            Stage::Over => "Over",
+        })
+    }
+}
+
+impl<H> std::fmt::Debug for Upgraded<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.0 {
+            Next::Session(_) => "Session",
+            Next::Probe(_) => "Probe",
+        })
+    }
+}
