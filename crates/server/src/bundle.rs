@@ -62,6 +62,12 @@ impl Default for Bundle {
     }
 }
 
+impl std::fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.files.keys()).finish()
+    }
+}
+
 impl Bundle {
     pub(crate) fn none() -> Self {
         Self { files: HashMap::new() }

@@ -45,7 +45,7 @@ impl Socket {
     /// of its calls. From within a handler it is written at the end of the wake-up in which the
     /// handler runs, so a handler must not block its thread on what the client answers. A client
     /// that does not read fast enough to stay below
-    /// [`max_buffered_bytes`](crate::ServerBuilder::max_buffered_bytes) is disconnected.
+    /// [`max_buffered_bytes`](crate::Builder::max_buffered_bytes) is disconnected.
     ///
     /// # Errors
     ///

@@ -29,32 +29,40 @@ mod client;
 mod config;
 mod connect;
 mod emit;
+pub mod engine;
 mod extract;
 mod link;
 mod local;
 mod metrics;
 mod namespace;
 mod operators;
+mod options;
 mod server;
 mod service;
+mod site;
 mod socket;
 
 pub use ack::{AckError, AckFuture};
-pub use builder::ServerBuilder;
+pub use builder::{ServerBuilder, SocketIo};
 pub use connect::{ConnectHandler, Refusal, Verdict};
 pub use emit::{EmitError, TryEmitError};
 pub use extract::{EventName, State};
 pub use local::HandlerId;
-pub use metrics::Metrics;
+pub use metrics::{Faults, Metrics, Refusals};
 pub use namespace::Namespace;
 pub use operators::{Broadcast, Rooms};
+pub use options::{Builder, Transport};
 pub use server::Server;
 pub use service::SocketIoService;
+pub use site::HttpService;
 pub use socket::Socket;
 
+pub use sockeye_engineio::{Refusal as HandshakeRefusal, Sid};
 pub use sockeye_handler::{Data, Event, FromEvent, Handler, Rejection};
 pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
-pub use sockeye_transport::Handshake;
+pub use sockeye_transport::{
+    ConnectionError, Cookie, Fault, Forbidden, Handshake, Hooks, KeepHeaders, Request, SameSite,
+};
 
 /// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].
 pub type Ack = sockeye_handler::Ack<Socket>;

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sockeye_engineio::Refusal;
+use sockeye_transport::{Engine, Fault};
+
 /// A count that any thread may raise.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -33,7 +36,7 @@ pub struct Metrics {
     /// Clients with an open session, now.
     pub clients: usize,
     /// Clients that were disconnected because more waited for them than
-    /// [`max_buffered_bytes`](crate::ServerBuilder::max_buffered_bytes); one may count several
+    /// [`max_buffered_bytes`](crate::Builder::max_buffered_bytes); one may count several
     /// times if several emits meet it at once.
     pub slow_consumers: u64,
     /// Volatile events that were dropped for a socket that could not be written to.
@@ -48,12 +51,58 @@ pub struct Metrics {
     pub connects_refused: u64,
     /// Sessions that ended because the client broke the Socket.IO protocol or one of its limits.
     pub violations: u64,
+    /// Requests that were refused by reason: they opened no session, or named none that is open.
+    pub refusals: Refusals,
+    /// Requests of open sessions that were not served, by reason.
+    pub faults: Faults,
+}
+
+/// How many requests were refused, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals([u64; Refusal::ALL.len()]);
+
+impl Refusals {
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self(engine.refusals())
+    }
+
+    /// How many were refused for this reason.
+    pub fn get(&self, refusal: Refusal) -> u64 {
+        self.0[refusal.index()]
+    }
+
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL.into_iter().zip(self.0)
+    }
+}
+
+/// How many requests of open sessions were not served, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults([u64; Fault::ALL.len()]);
+
+impl Faults {
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self(engine.faults())
+    }
+
+    /// How many were not served for this reason.
+    pub fn get(&self, fault: Fault) -> u64 {
+        self.0[fault.index()]
+    }
+
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Fault, u64)> {
+        Fault::ALL.into_iter().zip(self.0)
+    }
 }
 
 impl Counters {
-    pub(crate) fn read(&self, clients: usize) -> Metrics {
+    pub(crate) fn read(&self, engine: &Engine) -> Metrics {
         Metrics {
-            clients,
+            clients: engine.len(),
+            refusals: Refusals::of(engine),
+            faults: Faults::of(engine),
             slow_consumers: self.slow_consumers.value(),
             volatile_dropped: self.volatile_dropped.value(),
             handed_back: self.handed_back.value(),

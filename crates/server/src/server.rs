@@ -1,19 +1,13 @@
 //! The server: namespaces, the engine below them, and the end of it all.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hashbrown::HashMap;
-use hyper::body::Incoming;
 use serde::Serialize;
 use sockeye_engineio::CloseReason;
 use sockeye_handler::Running;
-use sockeye_net::http::Body;
 use sockeye_net::wheel::sleep;
-use sockeye_transport::Engine;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,9 +18,7 @@ use crate::emit::EmitError;
 use crate::metrics::{Counters, Metrics};
 use crate::namespace;
 use crate::operators::{Broadcast, Rooms};
-
-/// How often [`Server::close`] looks whether the last session has ended.
-const CLOSE_CHECK: Duration = Duration::from_millis(8);
+use crate::site::Site;
 
 /// A Socket.IO server. A clone is another handle of the same server.
 ///
@@ -47,22 +39,11 @@ pub struct Server {
 }
 
 pub(crate) struct Inner {
+    pub(crate) site: Site,
     pub(crate) core: Arc<Core>,
-    pub(crate) engine: Engine,
     pub(crate) namespaces: HashMap<Box<str>, Arc<namespace::Inner>>,
     pub(crate) bundle: Bundle,
-    pub(crate) fallback: Option<Fallback>,
-    pub(crate) closing: watch::Sender<bool>,
 }
-
-/// Who answers the requests that are not Socket.IO's.
-pub(crate) type Fallback = Box<
-    dyn Fn(
-            http::Request<Incoming>,
-        ) -> std::pin::Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>
-        + Send
-        + Sync,
->;
 
 /// What namespaces and sockets need of their server.
 pub(crate) struct Core {
@@ -94,12 +75,6 @@ impl Core {
 impl Inner {
     pub(crate) fn namespace(&self, path: &str) -> Option<&Arc<namespace::Inner>> {
         self.namespaces.get(path)
-    }
-
-    /// Stops accepting and ends every session; what is queued still goes out.
-    pub(crate) fn begin_close(&self) {
-        self.closing.send_replace(true);
-        self.engine.close_all(CloseReason::ServerShuttingDown);
     }
 }
 
@@ -152,35 +127,33 @@ impl Server {
     /// How many clients are connected, whatever namespaces they are in.
     #[doc(alias = "clientsCount")]
     pub fn clients(&self) -> usize {
-        self.inner.engine.len()
+        self.inner.site.engine.len()
     }
 
     /// What has happened since the server was built, in counts.
     pub fn metrics(&self) -> Metrics {
-        self.inner.core.counters.read(self.clients())
+        self.inner.core.counters.read(&self.inner.site.engine)
     }
 
     /// Closes the server: it accepts no more connections, its clients get what is queued for them
     /// and are disconnected (`server shutting down`; they hear `transport close` and will try to
-    /// reconnect), and what is still going on after the [grace](ServerBuilder::grace) is cut off:
+    /// reconnect), and what is still going on after the [grace](crate::Builder::grace) is cut off:
     /// handlers are aborted, clients that do not answer are left alone.
     ///
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait,
     /// and with it the abortion of what outlives the grace.
     pub async fn close(&self) {
-        self.inner.begin_close();
-        let core = &self.inner.core;
+        let Inner { site, core, .. } = &*self.inner;
+        site.begin_close();
         core.handlers.close();
         let ended = async {
-            while !self.inner.engine.is_quiet() {
-                sleep(CLOSE_CHECK).await;
-            }
+            site.quiet().await;
             core.handlers.wait().await;
         };
         tokio::select! {
             () = ended => {}
-            () = sleep(core.config.grace) => {
-                self.inner.engine.discard_all(CloseReason::ServerShuttingDown);
+            () = sleep(site.grace) => {
+                site.engine.discard_all(CloseReason::ServerShuttingDown);
                 core.abort.cancel();
                 core.handlers.wait().await;
             }
@@ -189,13 +162,9 @@ impl Server {
 
     /// The path under which this server is found, without a trailing slash.
     pub fn path(&self) -> &str {
-        &self.inner.core.config.path
+        &self.inner.site.path
     }
 }
-
-/// The address of a client whose address the HTTP server does not tell.
-pub(crate) const UNKNOWN_ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

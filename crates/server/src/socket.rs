@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye_engineio::{CloseReason, Sid};
+use sockeye_engineio::{CloseReason, Sid, Transport};
 use sockeye_hub::{Packet, Slot};
 use sockeye_net::Wired;
 use sockeye_outbox::{Class, Outbox, Refused};
@@ -182,6 +182,19 @@ impl Socket {
     /// Bytes that wait to be written to the client, by all of its namespaces.
     pub fn buffered_bytes(&self) -> usize {
         self.outbox().buffered_bytes()
+    }
+
+    /// Whether a volatile event would go out now: the last write did not block, little is queued, and
+    /// of a client that polls a poll waits.
+    #[doc(alias = "writable")]
+    pub fn is_writable(&self) -> bool {
+        self.is_connected() && self.outbox().is_writable()
+    }
+
+    /// The transport that the client's session uses now.
+    #[doc(alias = "conn.transport.name")]
+    pub fn transport(&self) -> Transport {
+        self.inner.session.transport()
     }
 
     /// Takes the socket out of its namespace. The client is told, hears `io server disconnect`, and

@@ -1,0 +1,95 @@
+//! One client, as the engine's user holds it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sockeye_engineio::CloseReason;
+
+use super::inbox::Inbox;
+use super::sender::{SendError, Sender};
+
+/// A message, in either direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes.into())
+    }
+}
+
+/// A client. Dropping it disconnects the client once what was sent to it has been written.
+pub struct Connection {
+    inbox: Arc<Inbox>,
+    max_waiting_bytes: usize,
+    sender: Sender,
+}
+
+impl Connection {
+    pub(super) fn new(inbox: Arc<Inbox>, max_waiting_bytes: usize, sender: Sender) -> Self {
+        Self { inbox, max_waiting_bytes, sender }
+    }
+
+    /// The next message from the client; `None` once it is gone and everything it sent was taken:
+    /// [`Sender::close_reason`] then says why.
+    ///
+    /// Cancel safe: a future that is dropped has taken no message.
+    pub async fn recv(&mut self) -> Option<Message> {
+        let was_full = self.inbox.bytes() >= self.max_waiting_bytes;
+        let message = std::future::poll_fn(|cx| self.inbox.poll_take(cx)).await;
+        if was_full && self.inbox.bytes() < self.max_waiting_bytes {
+            self.sender.read_on();
+        }
+        message
+    }
+
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send(message)
+    }
+
+    /// What others may send to the client by.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.sender.end(CloseReason::ForcedClose);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("sender", &self.sender).finish_non_exhaustive()
+    }
+}

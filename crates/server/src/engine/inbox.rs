@@ -1,0 +1,80 @@
+//! What a client has sent and nobody has taken: between the session's task, which puts in, and
+//! [`Connection::recv`](super::Connection::recv), which takes out.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::connection::Message;
+
+/// What a message costs beside its bytes, so that empty ones are bounded, too.
+const OVERHEAD: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Inbox(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    /// Nothing will follow.
+    over: bool,
+    waker: Option<Waker>,
+}
+
+fn cost(message: &Message) -> usize {
+    OVERHEAD
+        + match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        }
+}
+
+impl Inbox {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn put(&self, message: Message) {
+        let waker = {
+            let mut inner = self.inner();
+            inner.bytes += cost(&message);
+            inner.messages.push_back(message);
+            inner.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The session is over. What is in can still be taken.
+    pub(super) fn end(&self) {
+        let waker = {
+            let mut inner = self.inner();
+            inner.over = true;
+            inner.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.inner().bytes
+    }
+
+    /// The next message; `None` when there will be none.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut inner = self.inner();
+        match inner.messages.pop_front() {
+            Some(message) => {
+                inner.bytes -= cost(&message);
+                if inner.messages.is_empty() {
+                    inner.messages = VecDeque::new();
+                }
+                Poll::Ready(Some(message))
+            }
+            None if inner.over => Poll::Ready(None),
+            None => {
+                inner.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

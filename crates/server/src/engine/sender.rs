@@ -1,0 +1,201 @@
+//! The way to a client.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use sockeye_engineio::payload::SEPARATOR;
+use sockeye_engineio::{CloseReason, Sid, Transport};
+use sockeye_hub::Packet;
+use sockeye_net::Wired;
+use sockeye_outbox::{Class, Refused};
+use sockeye_transport::{Entry, Handshake, Shared};
+
+use super::connection::Message;
+
+/// Sends to one client. A clone is another handle of the same client; it may outlive it.
+#[derive(Clone)]
+pub struct Sender {
+    session: Arc<Shared>,
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The client is gone.
+    Closed,
+    /// More waits for this client than it may; it has been disconnected as a slow consumer.
+    SlowConsumer,
+    /// The text holds U+001E, which separates the packets of a poll: the protocol has no way to send it.
+    Separator,
+}
+
+/// Why [`Sender::try_send`] did not send; the message comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// The client is gone.
+    Closed(Message),
+    /// As much waits for this client as may.
+    Full(Message),
+    /// As [`SendError::Separator`].
+    Separator(Message),
+}
+
+impl Sender {
+    pub(super) fn new(session: Arc<Shared>) -> Self {
+        Self { session }
+    }
+
+    /// Queues a message. A client for which too much waits is disconnected, so that it learns that it
+    /// missed something instead of missing it silently.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        match self.queue(message.into()) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(SendError::Closed),
+            Err(TrySendError::Separator(_)) => Err(SendError::Separator),
+            Err(TrySendError::Full(message)) => {
+                // Within a wake-up nothing is written before its end: that is no fault of the client.
+                self.session.flush(&mut Box::default());
+                if self.queue(message).is_ok() {
+                    return Ok(());
+                }
+                self.session.discard(CloseReason::TransportError);
+                Err(SendError::SlowConsumer)
+            }
+        }
+    }
+
+    /// Queues a message if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] hands the message back.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.queue(message.into())
+    }
+
+    /// Queues a message as soon as there is room for it. Dropping the future before it is ready queues
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] and [`SendError::Separator`].
+    pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let packet = packet(&message.into()).ok_or(SendError::Separator)?;
+        let mut slot = Some(Entry::Packet(packet));
+        let queued = poll_fn(|cx| self.session.outbox().poll_push(cx, &mut slot)).await;
+        queued.map_err(|()| SendError::Closed)
+    }
+
+    /// Ends the session once what is queued has been written; the reason is `forced close`.
+    pub fn close(&self) {
+        self.end(CloseReason::ForcedClose);
+    }
+
+    /// Why the session is over, or about to be.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.session.close_reason()
+    }
+
+    /// Whether the client can be sent to.
+    pub fn is_open(&self) -> bool {
+        self.session.is_open()
+    }
+
+    /// The session's id. It is a secret: whoever knows it can speak as the client.
+    pub fn id(&self) -> Sid {
+        self.session.sid()
+    }
+
+    /// The transport that the session uses now.
+    pub fn transport(&self) -> Transport {
+        self.session.transport()
+    }
+
+    /// The request that opened the session.
+    pub fn handshake(&self) -> &Handshake {
+        self.session.handshake()
+    }
+
+    /// Bytes that wait to be written to the client.
+    pub fn buffered_bytes(&self) -> usize {
+        self.session.outbox().buffered_bytes()
+    }
+
+    /// Whether a message would go out now: the last write did not block, little is queued, and of a
+    /// client that polls a poll waits.
+    #[doc(alias = "writable")]
+    pub fn is_writable(&self) -> bool {
+        self.session.outbox().is_writable()
+    }
+
+    pub(super) fn end(&self, reason: CloseReason) {
+        self.session.close(reason);
+    }
+
+    /// There is room again for what the client sends.
+    pub(super) fn read_on(&self) {
+        self.session.outbox().notify();
+    }
+
+    fn queue(&self, message: Message) -> Result<(), TrySendError> {
+        let Some(packet) = packet(&message) else { return Err(TrySendError::Separator(message)) };
+        match self.session.push(Entry::Packet(packet), Class::Data) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(_)) => Err(TrySendError::Full(message)),
+            Err(Refused::Sealed(_)) => Err(TrySendError::Closed(message)),
+        }
+    }
+}
+
+/// The packet of a message; none if it cannot be sent.
+fn packet(message: &Message) -> Option<Arc<Packet>> {
+    match message {
+        Message::Binary(bytes) => Some(Packet::binary(bytes.clone())),
+        Message::Text(text) if text.contains(SEPARATOR) => None,
+        Message::Text(text) => {
+            let Ok(packet) = Packet::message(|buffer| {
+                buffer.extend_from_slice(text.as_bytes());
+                Ok::<_, Infallible>(Vec::new())
+            });
+            Some(packet)
+        }
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(f)
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the client is gone",
+            Self::SlowConsumer => "too much waits for the client; it was disconnected",
+            Self::Separator => "the text holds U+001E, which Engine.IO cannot send",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed(_) => "the client is gone",
+            Self::Full(_) => "as much waits for the client as may",
+            Self::Separator(_) => "the text holds U+001E, which Engine.IO cannot send",
+        })
+    }
+}
+
+impl std::error::Error for TrySendError {}

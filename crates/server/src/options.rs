@@ -1,0 +1,296 @@
+//! The options that every server has, whatever is spoken over its sessions: Engine.IO's, and those of
+//! the face towards HTTP.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderName;
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Incoming};
+use sockeye_engineio::Sid;
+pub use sockeye_engineio::Transport;
+use sockeye_hub::Packet;
+use sockeye_net::http::BoxError;
+use sockeye_transport::{
+    self as transport, ConnectionError, Cookie, Engine, Forbidden, KeepHeaders,
+};
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::site::{Fallback, Site};
+
+/// Makes a server: `Builder<SocketIo>` a Socket.IO [`Server`](crate::Server), `Builder<EngineIo>` one
+/// of raw [Engine.IO](crate::engine). Every option has the official server's default where that has one.
+///
+/// The options here are common to both.
+pub struct Builder<K> {
+    pub(crate) options: Options,
+    pub(crate) kind: K,
+}
+
+/// What is common to all servers.
+pub(crate) struct Options {
+    path: String,
+    trailing_slash: bool,
+    pub(crate) transport: transport::Config,
+    grace: Duration,
+    fallback: Option<Fallback>,
+}
+
+impl Options {
+    pub(crate) fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            trailing_slash: true,
+            transport: transport::Config::default(),
+            grace: Duration::from_secs(5),
+            fallback: None,
+        }
+    }
+
+    pub(crate) fn build(self) -> Site {
+        let Self { path, trailing_slash, transport, grace, fallback } = self;
+        Site {
+            path,
+            trailing_slash,
+            engine: Engine::new(transport),
+            fallback,
+            closing: watch::Sender::new(false),
+            grace,
+        }
+    }
+}
+
+impl<K> Builder<K> {
+    /// The path under which clients find the server. Default: as theirs, `/socket.io` for Socket.IO
+    /// and `/engine.io` for raw Engine.IO.
+    pub fn path(mut self, path: &str) -> Self {
+        let path = path.trim_matches('/');
+        self.options.path = if path.is_empty() { String::new() } else { format!("/{path}") };
+        self
+    }
+
+    /// Whether the path is the server's only with a slash behind it. Default: yes. Without, it answers
+    /// to both forms.
+    #[doc(alias = "addTrailingSlash")]
+    pub fn trailing_slash(mut self, needed: bool) -> Self {
+        self.options.trailing_slash = needed;
+        self
+    }
+
+    /// The transports that clients may use. Default: polling and websocket.
+    pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
+        self.options.transport.transports = transports.into_iter().collect();
+        self
+    }
+
+    /// Whether a client that polls may upgrade to a websocket. Default: yes.
+    #[doc(alias = "allowUpgrades")]
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.options.transport.allow_upgrades = allow;
+        self
+    }
+
+    /// How long an upgrade may take, from its websocket's opening on. Default: 10 s.
+    #[doc(alias = "upgradeTimeout")]
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.options.transport.engine.upgrade_timeout = millis(timeout);
+        self
+    }
+
+    /// Milliseconds resolution: how long after a pong the next ping is sent. Default: 25 s.
+    #[doc(alias = "pingInterval")]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.options.transport.engine.ping_interval = millis(interval);
+        self
+    }
+
+    /// How long a pong may take before the client is regarded as gone. Default: 20 s.
+    #[doc(alias = "pingTimeout")]
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.options.transport.engine.ping_timeout = millis(timeout);
+        self
+    }
+
+    /// The most bytes of one message, or of one POST, from a client. A larger message ends its
+    /// connection with close code 1009, a larger POST is answered with 413. Default: 1 000 000.
+    #[doc(alias = "maxHttpBufferSize")]
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.options.transport.engine.max_payload = bytes;
+        self
+    }
+
+    /// Answers to polls from this size on, in bytes, are compressed (gzip or deflate) for clients that
+    /// accept it. Default: 1024; `None` compresses nothing.
+    #[doc(alias = "httpCompression")]
+    pub fn http_compression(mut self, from: Option<usize>) -> Self {
+        self.options.transport.compress_from = from;
+        self
+    }
+
+    /// How long the body of a POST may take; each KiB that has come gives one second more. Then the
+    /// session ends. Default: 30 s; Node has no limit.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.options.transport.body_timeout = timeout;
+        self
+    }
+
+    /// The cookie that a client gets with the answer to its first poll. Default: none; Node's
+    /// `cookie: true` is [`Cookie::default`].
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.options.transport.cookie = Some(cookie);
+        self
+    }
+
+    /// Which headers of a client's first request are kept while it is connected. Default: all. They are
+    /// about a quarter of an idle client's memory.
+    pub fn keep_headers(mut self, keep: KeepHeaders) -> Self {
+        self.options.transport.keep_headers = keep;
+        self
+    }
+
+    /// As [`keep_headers`](Self::keep_headers), for the headers of these names.
+    pub fn keep_only(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.keep_headers(KeepHeaders::Named(names.into_iter().collect()))
+    }
+
+    /// A text message that every client gets right behind the open packet. Default: none. It is a raw
+    /// Engine.IO message: what speaks Socket.IO takes it for a packet.
+    #[doc(alias = "initialPacket")]
+    pub fn initial_packet(mut self, message: &str) -> Self {
+        let Ok(packet) = Packet::message(|buffer| {
+            buffer.extend_from_slice(message.as_bytes());
+            Ok::<_, Infallible>(Vec::new())
+        });
+        self.options.transport.initial_packet = Some(packet);
+        self
+    }
+
+    /// The most bytes that may wait to be written to one client; one that is slower is
+    /// disconnected. Default: 1 MiB; Node has no limit.
+    ///
+    /// Worst-case memory: this many bytes for each client that does not read.
+    pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.options.transport.max_buffered_bytes = bytes;
+        self
+    }
+
+    /// Asks `allow` about every client that wants to connect; `Err` refuses it with status 403 and that
+    /// message. It is not asked again for the later requests of a session. What the future needs of the
+    /// request, the function takes out before.
+    ///
+    /// ```
+    /// # use sockeye_server::Server;
+    /// let io = Server::builder().allow_request(|request| {
+    ///     let ok = request.headers.contains_key("authorization");
+    ///     async move { if ok { Ok(()) } else { Err("who are you?") } }
+    /// });
+    /// ```
+    #[doc(alias = "allowRequest")]
+    pub fn allow_request<F, A, E>(mut self, allow: F) -> Self
+    where
+        F: Fn(&transport::Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Forbidden>,
+    {
+        self.options.transport.hooks.allow_request(allow);
+        self
+    }
+
+    /// Edits the headers of the answer that opens a session.
+    #[doc(alias = "initial_headers")]
+    pub fn on_initial_headers(
+        mut self,
+        edit: impl Fn(&mut HeaderMap, &transport::Request) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.transport.hooks.initial_headers(edit);
+        self
+    }
+
+    /// Edits the headers of every answer in the name of a session, the first one included.
+    #[doc(alias = "headers")]
+    pub fn on_headers(
+        mut self,
+        edit: impl Fn(&mut HeaderMap, &transport::Request) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.transport.hooks.headers(edit);
+        self
+    }
+
+    /// Hears of every request that is refused, with Node's code, message and context.
+    #[doc(alias = "connection_error")]
+    pub fn on_connection_error(
+        mut self,
+        hear: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.transport.hooks.connection_error(hear);
+        self
+    }
+
+    /// Where the secret ids of sessions come from. Default: 120 random bits. `None`, or an id that is in
+    /// use, refuses the client. Whoever can guess an id can speak as its client.
+    #[doc(alias = "generateId")]
+    pub fn generate_id(
+        mut self,
+        generate: impl Fn(&transport::Request) -> Option<Sid> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.transport.hooks.generate_id(generate);
+        self
+    }
+
+    /// How long closing waits for clients and handlers. Default: 5 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// Who answers the requests that are not for this server, where it owns its connections
+    /// (`listen`): an axum `Router`, say. Without one they get 404. Upgrades are not for
+    /// it: a router with websockets of its own is served by axum, with this server's `router` in it.
+    pub fn fallback<S, B>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Error + Send + Sync + 'static,
+    {
+        self.options.fallback = Some(Box::new(move |request| {
+            let mut service = service.clone();
+            Box::pin(async move {
+                let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+                let response = match ready {
+                    Ok(()) => service.call(request).await,
+                    Err(never) => match never {},
+                };
+                match response {
+                    Ok(response) => response.map(|body| {
+                        body.map_err(|error| Box::new(error) as BoxError).boxed_unsync()
+                    }),
+                    Err(never) => match never {},
+                }
+            })
+        }));
+        self
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl<K: std::fmt::Debug> std::fmt::Debug for Builder<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("path", &self.options.path)
+            .field("transport", &self.options.transport)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! The two faces towards HTTP: a server that owns its connections, or a service in somebody else's
+//! server. Socket.IO and raw Engine.IO have both; either way a request is answered by the same
+//! function.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use hyper::body::{Body as HttpBody, Incoming};
+use sockeye_engineio::CloseReason;
+use sockeye_net::http::{Answer, Body, Endpoint, full, take_over};
+use sockeye_net::wheel::sleep;
+use sockeye_transport::{self as transport, Engine, Handler, Shared, Upgraded};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_service::Service;
+
+/// The address of a client whose address the HTTP server does not tell.
+const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// How often a closing server looks whether the last session has ended.
+const CLOSE_CHECK: Duration = Duration::from_millis(8);
+
+/// Who answers the requests that are not for the engine.
+pub(crate) type Fallback = Box<
+    dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> + Send + Sync,
+>;
+
+/// What a server has towards HTTP.
+pub(crate) struct Site {
+    /// With a leading and without a trailing slash.
+    pub(crate) path: String,
+    /// Whether the path is the server's only with a slash behind it.
+    pub(crate) trailing_slash: bool,
+    pub(crate) engine: Engine,
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) grace: Duration,
+}
+
+impl Site {
+    /// The rest of a request's path behind the server's own, if the request is for it. As in Node, the
+    /// slash belongs to it, unless told otherwise: `/socket.io` is not ours, and `/socket.io/` is.
+    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(&self.path)?;
+        match rest.strip_prefix('/') {
+            Some(rest) => Some(rest),
+            None => (rest.is_empty() && !self.trailing_slash).then_some(""),
+        }
+    }
+
+    /// Stops accepting and ends every session; what is queued still goes out.
+    pub(crate) fn begin_close(&self) {
+        self.closing.send_replace(true);
+        self.engine.close_all(CloseReason::ServerShuttingDown);
+    }
+
+    /// Ready when the last session has ended.
+    pub(crate) async fn quiet(&self) {
+        while !self.engine.is_quiet() {
+            sleep(CLOSE_CHECK).await;
+        }
+    }
+}
+
+/// A server that has a [`Site`].
+pub(crate) trait App: Clone + Send + Sync + Unpin + 'static {
+    /// Who gets the messages of its sessions.
+    type Handler: Handler;
+
+    /// Its face.
+    fn site(&self) -> &Site;
+
+    /// Makes the handler of a session that is about to open.
+    fn handler(&self, session: &Arc<Shared>) -> Self::Handler;
+
+    /// A file of this name under the server's path.
+    fn file(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>>;
+}
+
+async fn answer<A: App, B>(
+    app: &A,
+    rest: &str,
+    request: transport::Request,
+    body: B,
+) -> Answer<Upgraded<A::Handler>>
+where
+    B: HttpBody + Send,
+    B::Data: Send,
+{
+    if let Some(file) = app.file(rest, &request.headers) {
+        return Answer::Http(file);
+    }
+    app.site().engine.answer(&request, body, |session| app.handler(session)).await
+}
+
+/// Serves until the site closes. Dropping the future begins that.
+pub(crate) async fn listen<A: App>(app: &A, listener: TcpListener) -> io::Result<()> {
+    struct CloseOnDrop<'a>(&'a Site);
+
+    impl Drop for CloseOnDrop<'_> {
+        fn drop(&mut self) {
+            self.0.begin_close();
+        }
+    }
+
+    let site = app.site();
+    let guard = CloseOnDrop(site);
+    sockeye_net::accept(listener, Face(app.clone()), site.closing.subscribe()).await;
+    drop(guard);
+    Ok(())
+}
+
+/// The face that owns its connections.
+#[derive(Clone)]
+struct Face<A>(A);
+
+impl<A: App> Endpoint for Face<A> {
+    type Successor = Upgraded<A::Handler>;
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Answer<Self::Successor> {
+        let Self(app) = self;
+        let site = app.site();
+        if site.rest(request.uri().path()).is_some() {
+            let (parts, body) = request.into_parts();
+            let request = transport::Request::new(parts, peer);
+            let rest = site.rest(request.uri.path()).unwrap_or_default().to_owned();
+            return answer(app, &rest, request, body).await;
+        }
+        match &site.fallback {
+            Some(fallback) => Answer::Http(fallback(request).await),
+            None => Answer::Http(not_found()),
+        }
+    }
+}
+
+/// A server as a tower service, for any HTTP server on hyper and tokio: see `service` of the server.
+#[derive(Clone, Debug)]
+pub struct HttpService<A> {
+    pub(crate) app: A,
+}
+
+impl<A: App, B> Service<Request<B>> for HttpService<A>
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let path = original_path(&request);
+        let Some(rest) = self.app.site().rest(&path).map(str::to_owned) else {
+            return Box::pin(std::future::ready(Ok(not_found())));
+        };
+        let app = self.app.clone();
+        let peer = address(&request);
+        let on_upgrade = hyper::upgrade::on(&mut request);
+        let (parts, body) = request.into_parts();
+        let request = transport::Request::new(parts, peer);
+        Box::pin(async move {
+            Ok(match answer(&app, &rest, request, body).await {
+                Answer::Http(response) => response,
+                Answer::Upgrade(response, successor) => {
+                    drop(tokio::spawn(take_over(on_upgrade, successor)));
+                    response.map(|()| full(Bytes::new()))
+                }
+            })
+        })
+    }
+}
+
+/// The service as an axum router: at the site's path, and at all below it.
+#[cfg(feature = "axum")]
+pub(crate) fn router<A: App, S: Clone + Send + Sync + 'static>(app: &A) -> axum::Router<S> {
+    let service = || HttpService { app: app.clone() };
+    let Site { path, trailing_slash, .. } = app.site();
+    let router = axum::Router::new()
+        .route_service(&format!("{path}/"), service())
+        .route_service(&format!("{path}/{{*rest}}"), service());
+    if *trailing_slash || path.is_empty() { router } else { router.route_service(path, service()) }
+}
+
+/// A nested axum router strips its prefix from the path; the whole one is in an extension.
+fn original_path<B>(request: &Request<B>) -> String {
+    #[cfg(feature = "axum")]
+    if let Some(original) = request.extensions().get::<axum::extract::OriginalUri>() {
+        return original.0.path().to_owned();
+    }
+    request.uri().path().to_owned()
+}
+
+fn address<B>(request: &Request<B>) -> SocketAddr {
+    #[cfg(feature = "axum")]
+    if let Some(info) = request.extensions().get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return info.0;
+    }
+    let _ = request;
+    UNKNOWN_ADDRESS
+}
+
+fn not_found() -> Response<Body> {
+    let mut response = Response::new(full("not found"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
