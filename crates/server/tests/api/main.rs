@@ -23,6 +23,8 @@ mod limits;
 mod metrics;
 mod order;
 mod own_handlers;
+mod polling;
 mod rooms;
 mod sockets;
+mod upgrade;
 mod wire;
