@@ -6,6 +6,7 @@
 //! * [`Driver`]: the one future of a connection, over whatever [`Protocol`] an upper layer speaks;
 //! * [`http`]: hyper's part of a connection's life and the hand-over from it;
 //! * [`accept`](accept()): the listening side;
+//! * [`proxy`]: what a load balancer says about a client before HTTP;
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
 //! * [`clock`]: the `now` of all cores.
 //!
@@ -18,6 +19,7 @@ mod driver;
 pub mod http;
 mod io;
 mod protocol;
+pub mod proxy;
 mod scratch;
 pub mod wheel;
 mod wire;
