@@ -7,6 +7,7 @@
 //! * [`http`]: hyper's part of a connection's life and the hand-over from it;
 //! * [`accept`](accept()): the listening side;
 //! * [`proxy`]: what a load balancer says about a client before HTTP;
+//! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
 //! * [`clock`]: the `now` of all cores.
 //!
@@ -16,6 +17,7 @@ mod accept;
 pub mod clock;
 mod cork;
 mod driver;
+mod forwarded;
 pub mod http;
 mod io;
 mod protocol;
@@ -27,6 +29,7 @@ mod wire;
 pub use accept::accept;
 pub use cork::{Cork, SHARE_FROM};
 pub use driver::Driver;
+pub use forwarded::{ForwardedBy, NetworkError, TrustedProxies};
 pub use io::{Io, Stream};
 pub use protocol::{Cause, Close, Intake, Message, Protocol};
 pub use wire::{SharedWriter, Wired, Writer, flush, flush_later, wake_up};
