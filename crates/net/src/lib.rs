@@ -8,6 +8,7 @@
 //! * [`accept`](accept()): the listening side;
 //! * [`proxy`]: what a load balancer says about a client before HTTP;
 //! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
+//! * [`rate`]: token buckets;
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
 //! * [`clock`]: the `now` of all cores.
 //!
@@ -22,6 +23,7 @@ pub mod http;
 mod io;
 mod protocol;
 pub mod proxy;
+pub mod rate;
 mod scratch;
 pub mod wheel;
 mod wire;
