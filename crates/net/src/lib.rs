@@ -8,13 +8,14 @@
 //! * [`accept`](accept()): the listening side;
 //! * [`proxy`]: what a load balancer says about a client before HTTP;
 //! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
-//! * [`rate`]: token buckets;
+//! * [`addresses`]: how much one client may have open and how fast it may come, by [`rate`];
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
 //! * [`clock`]: the `now` of all cores.
 //!
 //! Who wants WebSocket alone compiles this crate, `sockeye-websocket` and `sockeye-outbox`.
 
 mod accept;
+pub mod addresses;
 pub mod clock;
 mod cork;
 mod driver;
