@@ -13,7 +13,7 @@
 //! | `task`, `polling`, `door` | how it is driven while it polls, and how requests reach it |
 //! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
 //! | `probe` | a websocket on its way to become a session's transport |
-//! | `config`, `cookie`, `hooks`, `handshake`, `request` | the options, and what is known of a client |
+//! | `config`, `cookie`, `cors`, `hooks`, `handshake`, `request` | the options, and what is known of a client |
 //!
 //! What waits in an outbox is a logical packet whose wire form is chosen when it is taken out: so what
 //! was queued while polling is right after an upgrade.
@@ -22,6 +22,7 @@ mod answer;
 mod compress;
 mod config;
 mod cookie;
+mod cors;
 mod door;
 mod engine;
 mod entry;
@@ -42,6 +43,8 @@ mod task;
 pub use config::Config;
 pub use cookie::{Cookie, SameSite};
 pub use engine::Engine;
+pub use cors::{Cors, CorsBuilder, CorsError};
+pub use engine::{Engine, Request};
 pub use entry::Entry;
 pub use fault::Fault;
 pub use handler::{Flow, Handler};
