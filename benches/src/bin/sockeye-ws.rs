@@ -17,7 +17,7 @@ use sockeye_websocket::{Limits, OpCode, frame};
 fn main() -> io::Result<()> {
     serving::run_on_tokio(|listener| async move {
         let (_close, closing) = tokio::sync::watch::channel(false);
-        sockeye_net::accept(listener, Echoes, closing).await;
+        sockeye_net::accept(listener, Echoes, Default::default(), closing).await;
         Ok(())
     })
 }

@@ -2,12 +2,14 @@
 //! accepting instead of ending anything.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use crate::gate::Gate;
 use crate::http::{self, Endpoint};
 
 /// How long accepting pauses when the operating system has no room for another connection.
@@ -22,6 +24,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 pub async fn accept<E: Endpoint>(
     listener: TcpListener,
     endpoint: E,
+    gate: Arc<Gate>,
     mut closing: watch::Receiver<bool>,
 ) {
     let mut said: Option<Instant> = None;
@@ -32,11 +35,19 @@ pub async fn accept<E: Endpoint>(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let admission = match gate.admit(peer) {
+                    Ok(admission) => admission,
+                    Err(why) => {
+                        gate.turn_away(peer, why);
+                        continue;
+                    }
+                };
                 // A frame must not wait for the acknowledgement of the one before it.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "no TCP_NODELAY");
                 }
-                tokio::spawn(http::serve(stream, peer, endpoint.clone(), closing.clone()));
+                let arrival = http::Arrival { stream, peer, admission, gate: gate.clone() };
+                tokio::spawn(http::serve(arrival, endpoint.clone(), closing.clone()));
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {

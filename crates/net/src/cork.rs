@@ -241,7 +241,7 @@ mod tests {
 
         // 700 divides neither a slice nor the whole.
         let (here, mut there) = tokio::io::duplex(700);
-        let (mut io, _) = Io::Dyn(Box::pin(here)).split();
+        let (mut io, _) = Io::boxed(here).split();
         let reader = tokio::spawn(async move {
             let mut all = Vec::new();
             there.read_to_end(&mut all).await.map(|_| all)

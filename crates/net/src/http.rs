@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -27,14 +26,14 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::addresses::Admission;
 use crate::driver::Driver;
+use crate::gate::{Gate, TurnedAway};
 use crate::io::Io;
+use crate::patient::Patient;
 use crate::protocol::Protocol;
-
-/// How long a client may take to send a request's head.
-///
-/// The same holds for the pause between two requests of a kept-alive connection.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::proxy;
+use crate::wheel::sleep;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -126,31 +125,73 @@ impl<S: Successor> Future for Connection<S> {
     }
 }
 
-/// Serves HTTP/1.1 on `stream` and drives what it upgrades to.
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// What it counts for, while it lives.
+    pub admission: Option<Admission>,
+    /// What it has passed.
+    pub gate: Arc<Gate>,
+}
+
+/// Serves HTTP/1.1 on a connection and drives what it upgrades to.
 ///
 /// When `closing` turns true, a connection that is still in its HTTP phase ends after the request
 /// in progress.
 pub fn serve<E: Endpoint>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    arrival: Arrival,
     endpoint: E,
     closing: watch::Receiver<bool>,
 ) -> Connection<E::Successor> {
-    Connection { stage: Stage::Http(Box::pin(speak_http(stream, peer, endpoint, closing))) }
+    Connection { stage: Stage::Http(Box::pin(speak_http(arrival, endpoint, closing))) }
+}
+
+/// Reads what a trusted proxy says of its client, and lets that one through the gate.
+async fn unveil(arrival: &mut Arrival) -> Result<(), TurnedAway> {
+    let Arrival { stream, peer, admission, gate } = arrival;
+    if !gate.expects_header(peer.ip()) {
+        return Ok(());
+    }
+    let header = tokio::select! {
+        header = proxy::read_header(stream) => header,
+        () = sleep(gate.options.head_timeout) => return Err(TurnedAway::HeadTimeout),
+    };
+    match header {
+        Ok(client) => *peer = client.unwrap_or(*peer),
+        // A balancer's health check says nothing at all.
+        Err(error) => {
+            tracing::debug!(%peer, %error, "no client behind a trusted proxy's connection");
+            return Err(TurnedAway::ProxyHeader);
+        }
+    }
+    // Until now it counted as the proxy's.
+    drop(admission.take());
+    *admission = gate.admit(*peer)?;
+    Ok(())
 }
 
 /// Lets `successor` have the connection of a request that another server is about to answer with
 /// `101 Switching Protocols`.
 pub fn take_over<S: Successor>(on_upgrade: OnUpgrade, successor: S) -> Connection<S> {
-    Connection { stage: Stage::Http(Box::pin(await_upgrade(on_upgrade, successor))) }
+    let http = Box::pin(await_upgrade(on_upgrade, successor));
+    Connection { stage: Stage::Http(http) }
 }
 
 async fn speak_http<E: Endpoint>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut arrival: Arrival,
     endpoint: E,
     mut closing: watch::Receiver<bool>,
 ) -> Option<HandedOver<E::Successor>> {
+    if let Err(why) = unveil(&mut arrival).await {
+        arrival.gate.turn_away(arrival.peer, why);
+        return None;
+    }
+    let Arrival { stream, peer, admission, gate } = arrival;
+    let stream = Patient::new(stream, gate.options.write_timeout);
     let upgraded = Arc::new(Mutex::new(None));
     let slot = upgraded.clone();
     let service = service_fn(move |request| {
@@ -168,7 +209,7 @@ async fn speak_http<E: Endpoint>(
     });
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(gate.options.head_timeout)
         .serve_connection(TokioIo::new(stream), service);
     let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
     let mut told = false;
@@ -180,13 +221,32 @@ async fn speak_http<E: Endpoint>(
         http.poll_without_shutdown(cx)
     });
     if let Err(error) = ended.await {
-        tracing::debug!(%peer, %error, "HTTP ended with an error");
+        match why(&error) {
+            Some(why) => gate.turn_away(peer, why),
+            None => tracing::debug!(%peer, %error, "HTTP ended with an error"),
+        }
         return None;
     }
     let successor = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let parts = http.into_parts();
-    let io = Io::Tcp(parts.io.into_inner());
+    let io = Io::from(parts.io.into_inner().into_inner()).admitted(admission);
     Some(HandedOver { io, leftover: parts.read_buf, successor })
+}
+
+/// Whether a connection ended for a reason that is counted.
+fn why(error: &hyper::Error) -> Option<TurnedAway> {
+    if error.is_timeout() {
+        return Some(TurnedAway::HeadTimeout);
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            let slow = error.kind() == std::io::ErrorKind::TimedOut;
+            return slow.then_some(TurnedAway::WriteTimeout);
+        }
+        source = error.source();
+    }
+    None
 }
 
 async fn await_upgrade<S: Successor>(on_upgrade: OnUpgrade, successor: S) -> Option<HandedOver<S>> {
@@ -203,10 +263,10 @@ async fn await_upgrade<S: Successor>(on_upgrade: OnUpgrade, successor: S) -> Opt
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
             }
-            (Io::Tcp(stream), parts.read_buf)
+            (Io::from(stream), parts.read_buf)
         }
         // hyper itself feeds what it had read to whoever reads an `Upgraded`.
-        Err(upgraded) => (Io::Dyn(Box::pin(TokioIo::new(upgraded))), Bytes::new()),
+        Err(upgraded) => (Io::boxed(TokioIo::new(upgraded)), Bytes::new()),
     };
     Some(HandedOver { io, leftover, successor })
 }

@@ -10,13 +10,21 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use crate::addresses::Admission;
+
 /// Any duplex stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
 /// The stream of one connection, as it is handed over.
-pub enum Io {
+pub struct Io {
+    kind: Kind,
+    /// What the connection counts for, as long as it lives.
+    admission: Option<Box<Admission>>,
+}
+
+enum Kind {
     /// A TCP socket, without a detour.
     Tcp(TcpStream),
     /// Anything else: TLS, HTTP/2, a Unix socket, a test's pipe.
@@ -24,15 +32,27 @@ pub enum Io {
 }
 
 impl Io {
+    /// A stream that is no bare TCP socket: TLS, HTTP/2, a Unix socket, a test's pipe.
+    pub fn boxed(stream: impl Stream + 'static) -> Self {
+        Self { kind: Kind::Dyn(Box::pin(stream)), admission: None }
+    }
+
+    /// Lets the connection count for this until it ends, whoever holds it by then.
+    pub(crate) fn admitted(self, admission: Option<Admission>) -> Self {
+        Self { admission: admission.map(Box::new), ..self }
+    }
+
     /// The input, and the output where it can be separated.
     pub(crate) fn split(self) -> (Input, Option<OwnedWriteHalf>) {
-        match self {
-            Self::Tcp(stream) => {
+        let Self { kind, admission } = self;
+        let (source, half) = match kind {
+            Kind::Tcp(stream) => {
                 let (reader, writer) = stream.into_split();
-                (Input::Tcp(reader), Some(writer))
+                (Source::Tcp(reader), Some(writer))
             }
-            Self::Dyn(stream) => (Input::Dyn(stream), None),
-        }
+            Kind::Dyn(stream) => (Source::Dyn(stream), None),
+        };
+        (Input { source, _admission: admission }, half)
     }
 }
 
@@ -42,9 +62,9 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Dyn(stream) => stream.as_mut().poll_read(cx, buffer),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Kind::Dyn(stream) => stream.as_mut().poll_read(cx, buffer),
         }
     }
 }
@@ -55,29 +75,34 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Dyn(stream) => stream.as_mut().poll_write(cx, bytes),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Kind::Dyn(stream) => stream.as_mut().poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Dyn(stream) => stream.as_mut().poll_flush(cx),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Dyn(stream) => stream.as_mut().poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
         }
     }
 }
 
 /// The reading side of a connection; of a stream that cannot be split, both.
-pub(crate) enum Input {
+pub(crate) struct Input {
+    source: Source,
+    _admission: Option<Box<Admission>>,
+}
+
+enum Source {
     Tcp(OwnedReadHalf),
     Dyn(Pin<Box<dyn Stream>>),
 }
@@ -89,9 +114,9 @@ impl Input {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
-        let polled = match self {
-            Self::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
-            Self::Dyn(stream) => stream.as_mut().poll_read(cx, &mut buffer),
+        let polled = match &mut self.source {
+            Source::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
+            Source::Dyn(stream) => stream.as_mut().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
     }
@@ -101,7 +126,7 @@ impl Input {
     /// Only a TCP socket knows; there is no wake-up for it while unread bytes wait, so it is asked
     /// from time to time.
     pub(crate) fn is_hung_up(&self) -> bool {
-        let Self::Tcp(half) = self else { return false };
+        let Source::Tcp(half) = &self.source else { return false };
         let ready = pin!(half.as_ref().ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
@@ -144,23 +169,23 @@ impl Sink for Input {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            Self::Dyn(stream) => write(stream.as_mut(), cx, slices),
+        match &mut self.source {
+            Source::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Source::Dyn(stream) => write(stream.as_mut(), cx, slices),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
-            Self::Dyn(stream) => stream.as_mut().poll_flush(cx),
+        match &mut self.source {
+            Source::Tcp(_) => Poll::Ready(Ok(())),
+            Source::Dyn(stream) => stream.as_mut().poll_flush(cx),
         }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
-            Self::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
+        match &mut self.source {
+            Source::Tcp(_) => Poll::Ready(Ok(())),
+            Source::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
         }
     }
 }
@@ -185,24 +210,24 @@ impl Sink for OwnedWriteHalf {
 
 impl From<TcpStream> for Io {
     fn from(stream: TcpStream) -> Self {
-        Self::Tcp(stream)
+        Self { kind: Kind::Tcp(stream), admission: None }
     }
 }
 
 impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
-            Self::Dyn(_) => f.write_str("Dyn(..)"),
+        match &self.kind {
+            Kind::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            Kind::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }
 }
 
 impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(half) => f.debug_tuple("Tcp").field(half).finish(),
-            Self::Dyn(_) => f.write_str("Dyn(..)"),
+        match &self.source {
+            Source::Tcp(half) => f.debug_tuple("Tcp").field(half).finish(),
+            Source::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! * [`Driver`]: the one future of a connection, over whatever [`Protocol`] an upper layer speaks;
 //! * [`http`]: hyper's part of a connection's life and the hand-over from it;
-//! * [`accept`](accept()): the listening side;
+//! * [`accept`](accept()): the listening side, with its [`Gate`];
 //! * [`proxy`]: what a load balancer says about a client before HTTP;
 //! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
 //! * [`addresses`]: how much one client may have open and how fast it may come, by [`rate`];
@@ -20,8 +20,10 @@ pub mod clock;
 mod cork;
 mod driver;
 mod forwarded;
+mod gate;
 pub mod http;
 mod io;
+mod patient;
 mod protocol;
 pub mod proxy;
 pub mod rate;
@@ -33,6 +35,7 @@ pub use accept::accept;
 pub use cork::{Cork, SHARE_FROM};
 pub use driver::Driver;
 pub use forwarded::{ForwardedBy, NetworkError, TrustedProxies};
+pub use gate::{Gate, Listening, TurnedAway};
 pub use io::{Io, Stream};
 pub use protocol::{Cause, Close, Intake, Message, Protocol};
 pub use wire::{SharedWriter, Wired, Writer, flush, flush_later, wake_up};

@@ -36,7 +36,8 @@ impl Host {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (site, closing) = (Site::new(), watch::Sender::new(false));
-        let accept = sockeye_net::accept(listener, site.clone(), closing.subscribe());
+        let accept =
+            sockeye_net::accept(listener, site.clone(), Default::default(), closing.subscribe());
         Self { site, address, closing, accepting: tokio::spawn(accept) }
     }
 

@@ -181,7 +181,7 @@ fn serve() -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()> + Send)
     let told = closing.subscribe();
     let serve = async move {
         let listener = TcpListener::from_std(listener).expect("it is non-blocking");
-        sockeye_net::accept(listener, Site::new(), told).await;
+        sockeye_net::accept(listener, Site::new(), Default::default(), told).await;
     };
     (address, closing, serve)
 }

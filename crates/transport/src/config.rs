@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use sockeye_engineio::{self as engineio, Transport};
 use sockeye_hub::Packet;
+use sockeye_net::TrustedProxies;
+use sockeye_net::addresses;
+use sockeye_net::rate::Rate;
 use sockeye_websocket as websocket;
 
 use crate::cookie::Cookie;
+use crate::cors::Cors;
 use crate::handshake::KeepHeaders;
 use crate::hooks::Hooks;
 
@@ -41,6 +45,18 @@ pub struct Config {
     pub keep_headers: KeepHeaders,
     /// The cookie that the handshake's answer to a client that polls sets. Default: none.
     pub cookie: Option<Cookie>,
+    /// Which pages of other origins may use the engine, over every transport. Default: none is told so
+    /// by CORS, and websockets are open to all, as in Node.
+    pub cors: Option<Cors>,
+    /// The proxies whose word about a client's address counts. Default: none.
+    pub trusted_proxies: Option<TrustedProxies>,
+    /// How many sessions there may be, and how fast an address may open them. Default: no limits.
+    pub limits: addresses::Limits,
+    /// How fast one client may send packets; one that is faster is read from more slowly. Default: no
+    /// limit.
+    pub packet_rate: Option<Rate>,
+    /// How fast one client may send bytes of packets, likewise. Default: no limit.
+    pub byte_rate: Option<Rate>,
     /// A message that every client gets right behind the open packet. Default: none.
     pub initial_packet: Option<Arc<Packet>>,
     /// The application's say in handshakes and answers. Default: none.
@@ -60,6 +76,11 @@ impl Default for Config {
             max_stall: 60_000,
             keep_headers: KeepHeaders::All,
             cookie: None,
+            cors: None,
+            trusted_proxies: None,
+            limits: addresses::Limits::default(),
+            packet_rate: None,
+            byte_rate: None,
             initial_packet: None,
             hooks: Hooks::default(),
         }

@@ -1,15 +1,18 @@
 //! Where sessions come from: the judge of requests, and what each of them leads to.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{ORIGIN, SET_COOKIE};
-use http::{HeaderValue, Method, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response};
 use hyper::body::Body as HttpBody;
 use sockeye_engineio::{
     self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport,
 };
-use sockeye_net::http::{Answer, Body};
+use sockeye_net::addresses::Admission;
+use sockeye_net::http::{Answer, Body, full};
 use sockeye_websocket::handshake::server as handshake;
 
 use crate::answer;
@@ -124,11 +127,42 @@ impl Engine {
         B: HttpBody + Send,
         B::Data: Send,
     {
+        let cors = self.config().cors.as_ref();
+        if let Some(cors) = cors
+            && request.method == Method::OPTIONS
+        {
+            return Answer::Http(cors.preflight(&request.headers).map(|()| full("")));
+        }
         let upgrade = request.is_upgrade();
-        match self.serve(request, upgrade, body, handler).await {
+        let mut answer = match self.serve(request, upgrade, body, handler).await {
             Ok(answer) => answer,
             Err(refused) => Answer::Http(self.refuse(request, upgrade, &refused)),
+        };
+        if let Some(cors) = cors {
+            let headers = match &mut answer {
+                Answer::Http(response) => response.headers_mut(),
+                Answer::Upgrade(response, _) => response.headers_mut(),
+            };
+            cors.apply(&request.headers, headers);
         }
+        answer
+    }
+
+    /// Adds the headers of CORS to an answer of somebody else's under the engine's path.
+    pub fn apply_cors(&self, request: &Request, response: &mut HeaderMap) {
+        if let Some(cors) = &self.config().cors {
+            cors.apply(&request.headers, response);
+        }
+    }
+
+    /// The head of a request whose connection comes from `peer`.
+    pub fn request(&self, parts: Parts, peer: SocketAddr) -> Request {
+        let client = |headers: &HeaderMap| match &self.config().trusted_proxies {
+            Some(trusted) => trusted.client_address(peer, headers),
+            None => peer,
+        };
+        let address = client(&parts.headers);
+        Request::new(parts, address)
     }
 
     fn refuse(&self, request: &Request, upgrade: bool, refused: &Refused) -> Response<Body> {
@@ -178,12 +212,12 @@ impl Engine {
                 self.probe(request, &query, &session)
             }
             (Intent::Open(Transport::Polling), _) if !upgrade => {
-                self.admit(request, &query).await?;
-                self.open_polling(request, handler).map(Answer::Http)
+                let admission = self.admit(request, &query).await?;
+                self.open_polling(request, admission, handler).map(Answer::Http)
             }
             (Intent::Open(Transport::Websocket), _) => {
-                self.admit(request, &query).await?;
-                self.open_websocket(request, &query, handler)
+                let admission = self.admit(request, &query).await?;
+                self.open_websocket(request, &query, admission, handler)
             }
             // An upgrade to polling is none.
             _ => Err(Refusal::TransportMismatch.into()),
@@ -191,21 +225,31 @@ impl Engine {
     }
 
     /// Whether this client may open a session.
-    async fn admit(&self, request: &Request, query: &Query<'_>) -> Result<(), Refused> {
+    async fn admit(
+        &self,
+        request: &Request,
+        query: &Query<'_>,
+    ) -> Result<Option<Admission>, Refused> {
         if self.sessions.is_closing() {
             return Err(Refusal::ShuttingDown.into());
         }
+        // The cheap questions first: the application's may cost it something.
+        let admission = self.sessions.admit(request.address.ip())?;
+        if self.config().cors.as_ref().is_some_and(|cors| !cors.allows(&request.headers)) {
+            return Err(Refusal::OriginNotAllowed.into());
+        }
         self.config().hooks.is_allowed(request).await?;
         query.check_revision()?;
-        Ok(())
+        Ok(admission)
     }
 
     fn open_polling<H: Handler>(
         &self,
         request: &Request,
+        admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Response<Body>, Refused> {
-        let session = self.open(request, Some(Box::default()), handler)?;
+        let session = self.open(request, admission, Some(Box::default()), handler)?;
         let packet = session.open_packet(self.config().upgrades());
         let sid = session.shared().sid();
         // Its requests may come as soon as it is told its id.
@@ -224,10 +268,11 @@ impl Engine {
         &self,
         request: &Request,
         query: &Query<'_>,
+        admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         let mut response = shake_hands(request)?;
-        let session = self.open(request, None, handler)?;
+        let session = self.open(request, admission, None, handler)?;
         session.shared().set_base64(query.b64);
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::session(session)))
@@ -263,6 +308,7 @@ impl Engine {
     fn open<H: Handler>(
         &self,
         request: &Request,
+        admission: Option<Admission>,
         door: Option<Box<Door>>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Session<H>, Refusal> {
@@ -280,7 +326,7 @@ impl Engine {
             door,
         ));
         let handler = handler(&shared);
-        Ok(Session::new(self.sessions.clone(), shared, handler))
+        Ok(Session::new(self.sessions.clone(), shared, admission, handler))
     }
 
     fn config(&self) -> &Config {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `engine` | the judge of requests: by the rules of Engine.IO and of WebSocket, in the order of the official server's checks |
 //! | `sessions` | who is there |
-//! | `session`, `shared`, `handler`, `entry` | one session: its task's part, everyone's part, who it is for, what waits in its outbox |
+//! | `session`, `shared`, `handler`, `entry`, `throttle` | one session: its task's part, everyone's part, who it is for, what waits in its outbox, how fast its client may send |
 //! | `task`, `polling`, `door` | how it is driven while it polls, and how requests reach it |
 //! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
 //! | `probe` | a websocket on its way to become a session's transport |
@@ -39,12 +39,12 @@ mod session;
 mod sessions;
 mod shared;
 mod task;
+mod throttle;
 
 pub use config::Config;
 pub use cookie::{Cookie, SameSite};
-pub use engine::Engine;
 pub use cors::{Cors, CorsBuilder, CorsError};
-pub use engine::{Engine, Request};
+pub use engine::Engine;
 pub use entry::Entry;
 pub use fault::Fault;
 pub use handler::{Flow, Handler};

@@ -23,10 +23,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// The head of a request whose connection comes from `peer`.
-    pub fn new(parts: Parts, peer: SocketAddr) -> Self {
+    pub(crate) fn new(parts: Parts, address: SocketAddr) -> Self {
         let Parts { method, uri, version, headers, .. } = parts;
-        Self { method, uri, version, headers, address: peer }
+        Self { method, uri, version, headers, address }
     }
 
     /// Path and query as they stood in the first line.

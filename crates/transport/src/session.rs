@@ -8,6 +8,7 @@ use std::task::Context;
 
 use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open, Transport};
 use sockeye_hub::Packet;
+use sockeye_net::addresses::Admission;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
 use sockeye_websocket as websocket;
@@ -16,6 +17,7 @@ use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
 use crate::sessions::Sessions;
 use crate::shared::Shared;
+use crate::throttle::Throttle;
 
 /// The state of one session, owned by its task.
 pub struct Session<H> {
@@ -23,14 +25,21 @@ pub struct Session<H> {
     sessions: Arc<Sessions>,
     shared: Arc<Shared>,
     stalled: bool,
+    throttle: Option<Box<Throttle>>,
     handler: H,
 }
 
 impl<H: Handler> Session<H> {
-    pub(crate) fn new(sessions: Arc<Sessions>, shared: Arc<Shared>, handler: H) -> Self {
+    pub(crate) fn new(
+        sessions: Arc<Sessions>,
+        shared: Arc<Shared>,
+        admission: Option<Admission>,
+        handler: H,
+    ) -> Self {
         sessions.begin();
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
-        Self { engine, sessions, shared, stalled: false, handler }
+        let throttle = Throttle::new(&sessions.config, admission);
+        Self { engine, sessions, shared, stalled: false, throttle, handler }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -80,7 +89,7 @@ impl<H: Handler> Session<H> {
 
     /// While the server itself does not read, a missing pong is not the client's fault.
     fn note_intake(&mut self, now: u64) {
-        let stalled = self.handler.intake() == Intake::Stalled;
+        let stalled = self.intake() == Intake::Stalled;
         if stalled != self.stalled {
             self.stalled = stalled;
             if stalled {
@@ -141,6 +150,13 @@ impl<H: Handler> Protocol for Session<H> {
         _reply: &mut Cork,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Close> {
+        if let Some(throttle) = &mut self.throttle {
+            let bytes = match &message {
+                Message::Text(text) => text.len(),
+                Message::Binary(bytes) => bytes.len(),
+            };
+            throttle.spend(now, &self.sessions.config, bytes);
+        }
         let flow = match message {
             Message::Text(text) => self.receive_text(now, &text, cx),
             Message::Binary(bytes) => self.receive_binary(now, bytes, cx),
@@ -163,11 +179,16 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        let engine = self.engine.poll_timeout();
-        Some(self.handler.poll_timeout().map_or(engine, |handler| handler.min(engine)))
+        let throttle = self.throttle.as_ref().and_then(|throttle| throttle.until());
+        let others = [self.handler.poll_timeout(), throttle];
+        Some(others.into_iter().flatten().fold(self.engine.poll_timeout(), u64::min))
     }
 
     fn handle_timeout(&mut self, now: u64) -> ControlFlow<Close> {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.handle_timeout(now);
+            self.note_intake(now);
+        }
         match self.engine.handle_timeout(now, &self.sessions.config.engine) {
             Some(Action::SendPing) => {
                 // Refused only where the outbox is far over its limit or sealed: then the
@@ -185,7 +206,10 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn intake(&self) -> Intake {
-        self.handler.intake()
+        match &self.throttle {
+            Some(throttle) if throttle.until().is_some() => Intake::Stalled,
+            _ => self.handler.intake(),
+        }
     }
 
     fn closed(&mut self, now: u64, cause: Option<Cause>) {

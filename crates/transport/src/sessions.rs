@@ -1,11 +1,14 @@
 //! Who is there: the sessions of one engine, by their ids.
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use sockeye_engineio::{CloseReason, Refusal, Sid};
+use sockeye_net::addresses::{self, Addresses, Admission, Limits};
+use sockeye_net::clock;
 
 use crate::config::Config;
 use crate::fault::Fault;
@@ -22,6 +25,7 @@ pub(crate) struct Sessions {
     /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
     /// their way.
     alive: AtomicUsize,
+    addresses: Addresses,
     /// Requests that were refused, by [`Refusal::index`].
     refusals: [AtomicU64; Refusal::ALL.len()],
     /// Requests of sessions that were not served, by [`Fault::index`].
@@ -36,6 +40,7 @@ impl Sessions {
             hasher: DefaultHashBuilder::default(),
             closing: OnceLock::new(),
             alive: AtomicUsize::new(0),
+            addresses: Addresses::new(),
             refusals: Default::default(),
             faults: Default::default(),
         }
@@ -71,6 +76,23 @@ impl Sessions {
     pub(crate) fn close(&self, reason: CloseReason) -> Vec<Arc<Shared>> {
         let _ = self.closing.set(reason);
         self.all()
+    }
+
+    /// Counts a session until the [`Admission`] is dropped; none if nothing is limited.
+    pub(crate) fn admit(&self, client: IpAddr) -> Result<Option<Admission>, Refusal> {
+        let mut limits = self.config.limits;
+        if client.is_unspecified() {
+            // The HTTP server does not tell addresses: all clients would be one.
+            limits = Limits { max_open: limits.max_open, ..Limits::default() };
+        }
+        if limits == Limits::default() {
+            return Ok(None);
+        }
+        let admitted = self.addresses.admit(clock::now(), client, &limits);
+        admitted.map(Some).map_err(|refused| match refused {
+            addresses::Refused::Full | addresses::Refused::TooMany => Refusal::TooManySessions,
+            addresses::Refused::TooFast { .. } => Refusal::TooManyHandshakes,
+        })
     }
 
     pub(crate) fn is_closing(&self) -> bool {

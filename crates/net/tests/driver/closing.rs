@@ -182,7 +182,7 @@ async fn a_driver_that_never_ran_has_an_end_all_the_same() {
     let script = Script::new(ROOMY, Limits::default());
     let shared = script.shared();
     let (_here, there) = tokio::io::duplex(10);
-    drop(sockeye_net::Driver::new(sockeye_net::Io::Dyn(Box::pin(there)), b"", script));
+    drop(sockeye_net::Driver::new(sockeye_net::Io::boxed(there), b"", script));
     assert_eq!(shared.ended(), [Ended::Lost]);
     assert_eq!(shared.record.borrow().opened, 0);
 }

@@ -55,7 +55,7 @@ async fn it_is_flushed_to_the_end() {
     let (here, there) = tokio::io::duplex(1000);
     let script = Script::new(ROOMY, Limits::default());
     let shared = script.shared();
-    let _driver = script.spawn(Io::Dyn(Box::pin(Holding { stream: here, held: Vec::new() })), b"");
+    let _driver = script.spawn(Io::boxed(Holding { stream: here, held: Vec::new() }), b"");
     let large = "x".repeat(5000);
     shared.push(&large).expect("there is room");
     settle().await;

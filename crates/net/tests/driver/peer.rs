@@ -24,7 +24,7 @@ pub(crate) struct Connection<S> {
 pub(crate) fn pipe(capacity: usize, script: Script, leftover: &[u8]) -> Connection<DuplexStream> {
     let (here, there) = tokio::io::duplex(capacity);
     let shared = script.shared();
-    let driver = script.spawn(Io::Dyn(Box::pin(there)), leftover);
+    let driver = script.spawn(Io::boxed(there), leftover);
     Connection { peer: Peer(here), script: shared, driver }
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn tcp(limits: Limits) -> Connection<TcpStream> {
     here.set_nodelay(true).expect("a TCP socket");
     let script = Script::new(ROOMY, limits);
     let shared = script.shared();
-    let driver = script.spawn(Io::Tcp(there.expect("a connection").0), b"");
+    let driver = script.spawn(Io::from(there.expect("a connection").0), b"");
     Connection { peer: Peer(here), script: shared, driver }
 }
 

@@ -76,7 +76,7 @@ async fn messages_that_come_together_are_answered_by_one_write() {
     let script = Script::new(ROOMY, Limits::default());
     let shared = script.shared();
     shared.push("first").expect("there is room");
-    let _driver = script.spawn(Io::Dyn(Box::pin(tape)), &text("echo leftover"));
+    let _driver = script.spawn(Io::boxed(tape), &text("echo leftover"));
     shared.until(|record| record.messages.len() == 18).await;
     crate::script::settle().await;
 

@@ -1,0 +1,160 @@
+//! Who may connect: what a listener bears from its clients before they have said anything that a layer
+//! above could judge.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::addresses::{Addresses, Admission, Limits, Refused};
+use crate::clock;
+use crate::forwarded::TrustedProxies;
+
+/// The options of a listener.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// How long a client may take to send a request's head, and to begin its next request. The PROXY
+    /// header has the same time. Default: 30 s.
+    pub head_timeout: Duration,
+    /// How long a client may take to take what it is sent over HTTP, and a second more for each KB that it
+    /// takes meanwhile. Default: 30 s.
+    pub write_timeout: Duration,
+    /// Proxies whose connections have many clients behind them, so that they count for no address.
+    /// Default: none.
+    pub trusted_proxies: Option<TrustedProxies>,
+    /// Whether the trusted proxies begin every connection with a PROXY header. Default: no.
+    pub proxy_protocol: bool,
+    /// How many connections there may be, and how fast an address may open them. Default: no limits.
+    pub limits: Limits,
+}
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            trusted_proxies: None,
+            proxy_protocol: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why a connection was ended before, or while, it spoke HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TurnedAway {
+    /// There are as many connections as there may be.
+    Full,
+    /// The client's address has as many as it may.
+    TooMany,
+    /// The client's address opens them faster than it may.
+    TooFast,
+    /// A trusted proxy's connection began with no proper PROXY header.
+    ProxyHeader,
+    /// No whole head of a request came in time, be it the first or another one.
+    HeadTimeout,
+    /// The client did not take what it was sent.
+    WriteTimeout,
+}
+
+impl TurnedAway {
+    /// Every why, in the order of their [numbers](Self::index).
+    pub const ALL: [Self; 6] = [
+        Self::Full,
+        Self::TooMany,
+        Self::TooFast,
+        Self::ProxyHeader,
+        Self::HeadTimeout,
+        Self::WriteTimeout,
+    ];
+
+    /// Its place in [`TurnedAway::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// A name for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "too many connections",
+            Self::TooMany => "too many connections of one address",
+            Self::TooFast => "one address connects too fast",
+            Self::ProxyHeader => "no PROXY header",
+            Self::HeadTimeout => "no request head in time",
+            Self::WriteTimeout => "slow reader",
+        }
+    }
+}
+
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What all connections of one listener pass.
+#[derive(Debug, Default)]
+pub struct Gate {
+    pub(crate) options: Listening,
+    addresses: Addresses,
+    turned_away: [AtomicU64; TurnedAway::ALL.len()],
+}
+
+impl Gate {
+    /// A gate that nobody has passed.
+    #[must_use]
+    pub fn new(options: Listening) -> Self {
+        Self { options, addresses: Addresses::new(), turned_away: Default::default() }
+    }
+
+    /// How many connections were ended, by [`TurnedAway::index`].
+    pub fn turned_away(&self) -> [u64; TurnedAway::ALL.len()] {
+        std::array::from_fn(|index| self.turned_away[index].load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn turn_away(&self, peer: SocketAddr, why: TurnedAway) {
+        tracing::debug!(%peer, %why, "connection ended");
+        self.turned_away[why.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a connection of this peer begins with a PROXY header.
+    pub(crate) fn expects_header(&self, peer: IpAddr) -> bool {
+        self.options.proxy_protocol && self.is_trusted(peer)
+    }
+
+    /// Counts a connection until the [`Admission`] is dropped; none if nothing is limited. The client of a
+    /// trusted proxy may not be known yet: then it counts for all, and for no address.
+    pub(crate) fn admit(&self, client: SocketAddr) -> Result<Option<Admission>, TurnedAway> {
+        let mut limits = self.options.limits;
+        if self.is_trusted(client.ip()) {
+            limits = Limits { max_open: limits.max_open, ..Limits::default() };
+        }
+        if limits == Limits::default() {
+            return Ok(None);
+        }
+        let admitted = self.addresses.admit(clock::now(), client.ip(), &limits);
+        admitted.map(Some).map_err(|refused| match refused {
+            Refused::Full => TurnedAway::Full,
+            Refused::TooMany => TurnedAway::TooMany,
+            Refused::TooFast { .. } => TurnedAway::TooFast,
+        })
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.options.trusted_proxies.as_ref().is_some_and(|trusted| trusted.trusts(peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_number() {
+        for (number, why) in TurnedAway::ALL.into_iter().enumerate() {
+            assert_eq!(why.index(), number, "{why}");
+        }
+    }
+}
