@@ -48,7 +48,7 @@ pub use connect::{ConnectHandler, Refusal, Verdict};
 pub use emit::{EmitError, TryEmitError};
 pub use extract::{EventName, State};
 pub use local::HandlerId;
-pub use metrics::{Faults, Metrics, Refusals};
+pub use metrics::{Counts, Faults, Metrics, Reason, Refusals, TurnedAways};
 pub use namespace::Namespace;
 pub use operators::{Broadcast, Rooms};
 pub use options::{Builder, Transport};
@@ -59,9 +59,12 @@ pub use socket::Socket;
 
 pub use sockeye_engineio::{Refusal as HandshakeRefusal, Sid};
 pub use sockeye_handler::{Data, Event, FromEvent, Handler, Rejection};
+pub use sockeye_net::rate::Rate;
+pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};
 pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
 pub use sockeye_transport::{
-    ConnectionError, Cookie, Fault, Forbidden, Handshake, Hooks, KeepHeaders, Request, SameSite,
+    ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Handshake, Hooks,
+    KeepHeaders, Request, SameSite,
 };
 
 /// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].

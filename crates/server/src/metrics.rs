@@ -1,9 +1,13 @@
 //! What the server counts: every outcome that costs somebody something.
 
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye_engineio::Refusal;
-use sockeye_transport::{Engine, Fault};
+use sockeye_net::TurnedAway;
+use sockeye_transport::Fault;
+
+use crate::site::Site;
 
 /// A count that any thread may raise.
 #[derive(Debug, Default)]
@@ -55,54 +59,79 @@ pub struct Metrics {
     pub refusals: Refusals,
     /// Requests of open sessions that were not served, by reason.
     pub faults: Faults,
+    /// Connections that were ended before, or while, they spoke HTTP, by reason; where the server owns
+    /// its connections.
+    pub turned_away: TurnedAways,
 }
 
-/// How many requests were refused, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refusals([u64; Refusal::ALL.len()]);
+/// Why something was refused: one of a fixed list.
+pub trait Reason: Copy + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
 
-impl Refusals {
-    pub(crate) fn of(engine: &Engine) -> Self {
-        Self(engine.refusals())
+    /// Its place in the list.
+    fn index(self) -> usize;
+}
+
+macro_rules! reasons {
+    ($($reason:ty),*) => {$(
+        impl Reason for $reason {
+            const ALL: &'static [Self] = &<$reason>::ALL;
+
+            fn index(self) -> usize {
+                <$reason>::index(self)
+            }
+        }
+    )*};
+}
+
+reasons!(Refusal, Fault, TurnedAway);
+
+/// How often something was refused, by reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts<R, const N: usize>([u64; N], PhantomData<R>);
+
+/// Requests that were refused.
+pub type Refusals = Counts<Refusal, { Refusal::ALL.len() }>;
+/// Requests of open sessions that were not served.
+pub type Faults = Counts<Fault, { Fault::ALL.len() }>;
+/// Connections that were ended before, or while, they spoke HTTP.
+pub type TurnedAways = Counts<TurnedAway, { TurnedAway::ALL.len() }>;
+
+impl<R: Reason, const N: usize> Counts<R, N> {
+    pub(crate) fn new(counts: [u64; N]) -> Self {
+        Self(counts, PhantomData)
     }
 
-    /// How many were refused for this reason.
-    pub fn get(&self, refusal: Refusal) -> u64 {
-        self.0[refusal.index()]
+    /// How often for this reason.
+    pub fn get(&self, reason: R) -> u64 {
+        self.0[reason.index()]
+    }
+
+    /// How often for any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
     }
 
     /// Every reason with its count.
-    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> {
-        Refusal::ALL.into_iter().zip(self.0)
+    pub fn iter(&self) -> impl Iterator<Item = (R, u64)> {
+        R::ALL.iter().copied().zip(self.0)
     }
 }
 
-/// How many requests of open sessions were not served, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults([u64; Fault::ALL.len()]);
-
-impl Faults {
-    pub(crate) fn of(engine: &Engine) -> Self {
-        Self(engine.faults())
-    }
-
-    /// How many were not served for this reason.
-    pub fn get(&self, fault: Fault) -> u64 {
-        self.0[fault.index()]
-    }
-
-    /// Every reason with its count.
-    pub fn iter(&self) -> impl Iterator<Item = (Fault, u64)> {
-        Fault::ALL.into_iter().zip(self.0)
+impl<R, const N: usize> Default for Counts<R, N> {
+    fn default() -> Self {
+        Self([0; N], PhantomData)
     }
 }
 
 impl Counters {
-    pub(crate) fn read(&self, engine: &Engine) -> Metrics {
+    pub(crate) fn read(&self, Site { engine, gate, .. }: &Site) -> Metrics {
         Metrics {
             clients: engine.len(),
-            refusals: Refusals::of(engine),
-            faults: Faults::of(engine),
+            refusals: Counts::new(engine.refusals()),
+            faults: Counts::new(engine.faults()),
+            turned_away: Counts::new(gate.turned_away()),
             slow_consumers: self.slow_consumers.value(),
             volatile_dropped: self.volatile_dropped.value(),
             handed_back: self.handed_back.value(),

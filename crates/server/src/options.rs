@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +15,10 @@ use sockeye_engineio::Sid;
 pub use sockeye_engineio::Transport;
 use sockeye_hub::Packet;
 use sockeye_net::http::BoxError;
+use sockeye_net::rate::Rate;
+use sockeye_net::{Gate, Listening, TrustedProxies};
 use sockeye_transport::{
-    self as transport, ConnectionError, Cookie, Engine, Forbidden, KeepHeaders,
+    self as transport, ConnectionError, Cookie, Cors, Engine, Forbidden, KeepHeaders,
 };
 use tokio::sync::watch;
 use tower_service::Service;
@@ -36,6 +39,7 @@ pub(crate) struct Options {
     path: String,
     trailing_slash: bool,
     pub(crate) transport: transport::Config,
+    listening: Listening,
     grace: Duration,
     fallback: Option<Fallback>,
 }
@@ -46,17 +50,19 @@ impl Options {
             path: path.to_owned(),
             trailing_slash: true,
             transport: transport::Config::default(),
+            listening: Listening::default(),
             grace: Duration::from_secs(5),
             fallback: None,
         }
     }
 
     pub(crate) fn build(self) -> Site {
-        let Self { path, trailing_slash, transport, grace, fallback } = self;
+        let Self { path, trailing_slash, transport, listening, grace, fallback } = self;
         Site {
             path,
             trailing_slash,
             engine: Engine::new(transport),
+            gate: Arc::new(Gate::new(listening)),
             fallback,
             closing: watch::Sender::new(false),
             grace,
@@ -142,6 +148,101 @@ impl<K> Builder<K> {
     /// `cookie: true` is [`Cookie::default`].
     pub fn cookie(mut self, cookie: Cookie) -> Self {
         self.options.transport.cookie = Some(cookie);
+        self
+    }
+
+    /// Which pages of other origins may use the server: the headers of CORS on every answer, preflights,
+    /// and a check of the `Origin` of every client that wants to connect, over a websocket, too. Pages of
+    /// the server's own origin and programs that are no browsers always may. Default: no headers, so that
+    /// only pages of its own origin can poll, and no check, so that every page can open a websocket, as in
+    /// Node.
+    ///
+    /// ```
+    /// # use sockeye_server::{Cors, Server};
+    /// let cors = Cors::origins(["https://app.example"]).credentials(true).build()?;
+    /// let io = Server::builder().cors(cors);
+    /// # Ok::<(), sockeye_server::CorsError>(())
+    /// ```
+    ///
+    /// A difference from Node, where CORS protects no websocket.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.options.transport.cors = Some(cors);
+        self
+    }
+
+    /// The proxies in front of the server, whose word about a client's address counts. Default: none; a
+    /// client's address is then its socket's.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.options.listening.trusted_proxies = Some(proxies.clone());
+        self.options.transport.trusted_proxies = Some(proxies);
+        self
+    }
+
+    /// Whether every connection of a [trusted proxy](Self::trusted_proxies) begins with a PROXY header,
+    /// version 1 or 2, where the server owns its connections (`listen`). Default: no.
+    pub fn proxy_protocol(mut self, expected: bool) -> Self {
+        self.options.listening.proxy_protocol = expected;
+        self
+    }
+
+    /// The most connections at a time, where the server owns them (`listen`), and the most clients.
+    /// Further connections are closed, further clients get status 503. Default: no limit but the
+    /// operating system's, at which accepting pauses.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.options.listening.limits.max_open = connections;
+        self.options.transport.limits.max_open = connections;
+        self
+    }
+
+    /// As [`max_connections`](Self::max_connections), for each address: an IPv4 address, or a /64 of
+    /// IPv6. A client that polls has several connections. Connections of
+    /// [trusted proxies](Self::trusted_proxies) count for the clients behind them. Default: no limit,
+    /// since a whole office may share an address, and everybody that of a proxy that is not named.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.options.listening.limits.max_open_per_address = connections;
+        self.options.transport.limits.max_open_per_address = connections;
+        self
+    }
+
+    /// How fast clients of one address may connect; faster ones get status 429. Default: no limit, for the
+    /// same reason. Ten a second with a burst of a hundred stops a storm and no office.
+    pub fn handshake_rate(mut self, rate: Rate) -> Self {
+        self.options.transport.limits.rate_per_address = Some(rate);
+        self
+    }
+
+    /// How fast one address may open connections, where the server owns them (`listen`); faster ones are
+    /// closed. Default: no limit.
+    pub fn connection_rate(mut self, rate: Rate) -> Self {
+        self.options.listening.limits.rate_per_address = Some(rate);
+        self
+    }
+
+    /// How fast one client may send packets. One that is faster is read from more slowly, so that nothing
+    /// of it is lost; its heartbeat waits meanwhile. Default: no limit.
+    pub fn packet_rate(mut self, rate: Rate) -> Self {
+        self.options.transport.packet_rate = Some(rate);
+        self
+    }
+
+    /// As [`packet_rate`](Self::packet_rate), in bytes. Default: no limit.
+    pub fn byte_rate(mut self, rate: Rate) -> Self {
+        self.options.transport.byte_rate = Some(rate);
+        self
+    }
+
+    /// How long a client may take to send a request's head, to begin its next request, and a trusted proxy
+    /// to send its PROXY header, where the server owns its connections (`listen`). Default: 30 s.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.options.listening.head_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take to take what it is sent over HTTP, where the server owns its connections
+    /// (`listen`); each KB that it takes meanwhile gives one second more. Default: 30 s. On a websocket,
+    /// [`max_buffered_bytes`](Self::max_buffered_bytes) does that.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.options.listening.write_timeout = timeout;
         self
     }
 

@@ -132,7 +132,7 @@ impl Server {
 
     /// What has happened since the server was built, in counts.
     pub fn metrics(&self) -> Metrics {
-        self.inner.core.counters.read(&self.inner.site.engine)
+        self.inner.core.counters.read(&self.inner.site)
     }
 
     /// Closes the server: it accepts no more connections, its clients get what is queued for them

@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Incoming};
 use sockeye_engineio::CloseReason;
+use sockeye_net::Gate;
 use sockeye_net::http::{Answer, Body, Endpoint, full, take_over};
 use sockeye_net::wheel::sleep;
 use sockeye_transport::{self as transport, Engine, Handler, Shared, Upgraded};
@@ -39,6 +40,7 @@ pub(crate) struct Site {
     /// Whether the path is the server's only with a slash behind it.
     pub(crate) trailing_slash: bool,
     pub(crate) engine: Engine,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) fallback: Option<Fallback>,
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) grace: Duration,
@@ -94,10 +96,14 @@ where
     B: HttpBody + Send,
     B::Data: Send,
 {
-    if let Some(file) = app.file(rest, &request.headers) {
+    let engine = &app.site().engine;
+    if request.method != Method::OPTIONS
+        && let Some(mut file) = app.file(rest, &request.headers)
+    {
+        engine.apply_cors(&request, file.headers_mut());
         return Answer::Http(file);
     }
-    app.site().engine.answer(&request, body, |session| app.handler(session)).await
+    engine.answer(&request, body, |session| app.handler(session)).await
 }
 
 /// Serves until the site closes. Dropping the future begins that.
@@ -112,7 +118,8 @@ pub(crate) async fn listen<A: App>(app: &A, listener: TcpListener) -> io::Result
 
     let site = app.site();
     let guard = CloseOnDrop(site);
-    sockeye_net::accept(listener, Face(app.clone()), site.closing.subscribe()).await;
+    sockeye_net::accept(listener, Face(app.clone()), site.gate.clone(), site.closing.subscribe())
+        .await;
     drop(guard);
     Ok(())
 }
@@ -133,7 +140,7 @@ impl<A: App> Endpoint for Face<A> {
         let site = app.site();
         if site.rest(request.uri().path()).is_some() {
             let (parts, body) = request.into_parts();
-            let request = transport::Request::new(parts, peer);
+            let request = site.engine.request(parts, peer);
             let rest = site.rest(request.uri.path()).unwrap_or_default().to_owned();
             return answer(app, &rest, request, body).await;
         }
@@ -172,7 +179,7 @@ where
         let peer = address(&request);
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
-        let request = transport::Request::new(parts, peer);
+        let request = app.site().engine.request(parts, peer);
         Box::pin(async move {
             Ok(match answer(&app, &rest, request, body).await {
                 Answer::Http(response) => response,

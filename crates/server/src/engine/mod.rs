@@ -28,7 +28,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, Response};
-use sockeye_engineio::CloseReason as EngineCloseReason;
 use sockeye_net::http::Body;
 use sockeye_net::wheel::sleep;
 use sockeye_transport::Shared;
@@ -40,7 +39,7 @@ pub use connection::{Connection, Message};
 pub use sender::{SendError, Sender, TrySendError};
 pub use sockeye_engineio::CloseReason;
 
-use crate::metrics::{Faults, Refusals};
+use crate::metrics::{Counts, Faults, Refusals, TurnedAways};
 use crate::options::{Builder, Options};
 use crate::site::{self, App, HttpService, Site};
 use session::Session;
@@ -166,12 +165,17 @@ impl Engine {
 
     /// How many requests were refused since the engine was built, by reason.
     pub fn refusals(&self) -> Refusals {
-        Refusals::of(&self.inner.site.engine)
+        Counts::new(self.inner.site.engine.refusals())
     }
 
     /// How many requests of open sessions were not served since the engine was built, by reason.
     pub fn faults(&self) -> Faults {
-        Faults::of(&self.inner.site.engine)
+        Counts::new(self.inner.site.engine.faults())
+    }
+
+    /// How many connections were ended before, or while, they spoke HTTP, by reason.
+    pub fn turned_away(&self) -> TurnedAways {
+        Counts::new(self.inner.site.gate.turned_away())
     }
 
     /// The path under which the engine is found, without a trailing slash.
@@ -195,7 +199,7 @@ impl Engine {
         tokio::select! {
             () = ended => {}
             () = sleep(site.grace) => {
-                site.engine.discard_all(EngineCloseReason::ServerShuttingDown);
+                site.engine.discard_all(CloseReason::ServerShuttingDown);
                 abort.cancel();
                 tasks.wait().await;
             }
