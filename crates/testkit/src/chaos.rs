@@ -109,8 +109,8 @@ impl Chaos {
         self.address
     }
 
-    /// How many connections are open. One counts from when it is accepted until neither direction
-    /// is of use any more.
+    /// How many connections are open. One counts until it is reset or both of its ends have closed,
+    /// after [`Ending::Fin`] too.
     #[must_use]
     pub fn connections(&self) -> usize {
         *self.connections.borrow()
