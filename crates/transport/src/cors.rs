@@ -175,7 +175,8 @@ impl Cors {
         );
         insert(headers, ACCESS_CONTROL_MAX_AGE, self.max_age.as_ref());
         insert(headers, ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed_headers.as_ref());
-        // Safari waits for a body without it.
+        // As in Node, since Safari once waited for a body without it. RFC 9110 §8.6 wants none in a
+        // 204, and hyper leaves it out when the body is an empty one.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         response
     }
