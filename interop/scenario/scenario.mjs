@@ -1,19 +1,28 @@
 // The client side of the scenario, for the official client and for Sockeye's, in Node.js and in a browser: it uses
 // nothing of either. node-server.mjs describes the server side.
 //
+// It runs over any way that the client can go (`transports`), and with clients as old as 3.1: what such a client has no
+// method for (`timeout`, `emitWithAck`, `onAnyOutgoing`) is left out of its transcript, by asking for the method. So a
+// transcript is compared with that of the official client of the same version over the same way.
+//
 // `run` writes a transcript with `log(line)`. A transcript holds no ids, addresses or times, and what is concurrent by
 // nature is waited for before it is written down in a fixed order; so two transcripts of two implementations that
 // behave alike are equal.
 
-const WEBSOCKET = { transports: ["websocket"] };
 const PATIENCE = 10_000;
 
-/** @param {{ io: Function, url: string, log: (line: string) => void }} tools */
-export async function run({ io, url, log }) {
+/**
+ * Name → the option `transports` of the client; null is the default: polling, then the upgrade.
+ */
+export const WAYS = { websocket: ["websocket"], polling: ["polling"], upgrade: null };
+
+/** @param {{ io: Function, url: string, log: (line: string) => void, transports: string[] | null }} tools */
+export async function run({ io, url, log, transports }) {
+  const way = { forceNew: true, ...(transports && { transports }) };
   const open = new Set();
   /** A socket on a connection of its own, unless `options` say otherwise. */
   const socketTo = (namespace, options = {}) => {
-    const socket = io(url + namespace, { ...WEBSOCKET, forceNew: true, ...options });
+    const socket = io(url + namespace, { ...way, ...options });
     open.add(socket);
     return socket;
   };
@@ -26,7 +35,7 @@ export async function run({ io, url, log }) {
   for (const [title, part] of Object.entries(PARTS)) {
     log(`== ${title}`);
     try {
-      await part({ io, url, log, socketTo, connected });
+      await part({ io, url, log, way, socketTo, connected });
     } catch (err) {
       log(`!! ${err.message}`);
     }
@@ -53,8 +62,31 @@ function next(emitter, event) {
 /** All arguments of the answer. */
 function ask(socket, ...event) {
   return new Promise((resolve, reject) => {
-    socket.timeout(PATIENCE).emit(...event, (err, ...args) => (err ? reject(err) : resolve(args)));
+    const timer = setTimeout(() => reject(new Error(`no answer to "${event[0]}" within ${PATIENCE} ms`)), PATIENCE);
+    socket.emit(...event, (...args) => {
+      clearTimeout(timer);
+      resolve(args);
+    });
   });
+}
+
+/** Whether the client is recent enough. */
+const has = (socket, ...methods) => methods.every((method) => typeof socket[method] === "function");
+
+/** The transport takes a volatile event now: it has written what came before, and no upgrade holds it up. */
+async function writable(socket) {
+  const deadline = Date.now() + PATIENCE;
+  while (socket.io.engine.transport.writable === false) {
+    if (Date.now() > deadline) throw new Error(`the transport is not writable within ${PATIENCE} ms`);
+    await pause(1);
+  }
+}
+
+/** The name of the transport that the connection stays on. */
+async function finalTransport(socket, way) {
+  const engine = socket.io.engine;
+  if (!way.transports && engine.transport.name === "polling") await next(engine, "upgrade");
+  return engine.transport.name;
 }
 
 /** Everything that the server sent to this socket before it read this has arrived. */
@@ -99,7 +131,7 @@ const bytes = (...values) => new Uint8Array(values);
 // ---- the parts, in the order of the transcript; each starts with no connection
 
 const PARTS = {
-  async "connect, with auth and query"({ io, url, log, socketTo }) {
+  async "connect, with auth and query"({ io, url, log, way, socketTo }) {
     const socket = socketTo("/", { auth: { name: "ann", nested: { list: [1, "two", null] } }, query: { flavour: "salt & vinegar" } });
     log(`before: connected ${socket.connected}, disconnected ${socket.disconnected}, active ${socket.active}, id ${show(socket.id)}`);
     const order = [];
@@ -111,12 +143,12 @@ const PARTS = {
     log(`after: connected ${socket.connected}, disconnected ${socket.disconnected}, active ${socket.active}, recovered ${!!socket.recovered}`);
     log(`id: ${/^[\w-]{20}$/.test(socket.id)}, the server's: ${(await ask(socket, "whoami"))[0] === socket.id}`);
     log(`id is not the session's: ${socket.id !== socket.io.engine.id}`);
-    log(`transport: ${socket.io.engine.transport.name}`);
+    log(`transport: ${await finalTransport(socket, way)}`);
     const function_ = socketTo("/", { auth: (done) => setTimeout(() => done({ from: "a function" }), 1) });
     log(`auth from a function: ${showAll(await next(function_, "welcome"))}`);
     const none = socketTo("/");
     log(`no auth: ${showAll(await next(none, "welcome"))}`);
-    const inUrl = io(`${url}/?flavour=in%20the%20url`, { ...WEBSOCKET, forceNew: true });
+    const inUrl = io(`${url}/?flavour=in%20the%20url`, way);
     log(`query of the address: ${showAll(await next(inUrl, "welcome"))}`);
     inUrl.disconnect();
   },
@@ -162,17 +194,19 @@ const PARTS = {
     const socket = await connected("/");
     log(`callback: ${showAll(await new Promise((resolve) => socket.emit("echo", 1, { a: [] }, "ü", (...args) => resolve(args))))}`);
     log(`callback, no arguments: ${showAll(await new Promise((resolve) => socket.emit("nothing", (...args) => resolve(args))))}`);
-    log(`emitWithAck: ${show(await socket.emitWithAck("echo", "one", "two"))}`);
-    log(`emitWithAck, no arguments: ${show(await socket.emitWithAck("nothing"))}`);
-    log(`timeout, answered: ${show(await socket.timeout(PATIENCE).emitWithAck("echo", "in time"))}`);
-    log(`timeout, callback: ${showAll(await new Promise((resolve) => socket.timeout(PATIENCE).emit("echo", "in time", (...args) => resolve(args))))}`);
-    log(`timeout, never answered: ${await socket.timeout(30).emitWithAck("never").then(show, (err) => err.message)}`);
-    log(`timeout, callback: ${await new Promise((resolve) => socket.timeout(30).emit("never", (err, ...args) => resolve(`${err.message} (${args.length})`)))}`);
+    if (has(socket, "emitWithAck", "timeout")) {
+      log(`emitWithAck: ${show(await socket.emitWithAck("echo", "one", "two"))}`);
+      log(`emitWithAck, no arguments: ${show(await socket.emitWithAck("nothing"))}`);
+      log(`timeout, answered: ${show(await socket.timeout(PATIENCE).emitWithAck("echo", "in time"))}`);
+      log(`timeout, callback: ${showAll(await new Promise((resolve) => socket.timeout(PATIENCE).emit("echo", "in time", (...args) => resolve(args))))}`);
+      log(`timeout, never answered: ${await socket.timeout(30).emitWithAck("never").then(show, (err) => err.message)}`);
+      log(`timeout, callback: ${await new Promise((resolve) => socket.timeout(30).emit("never", (err, ...args) => resolve(`${err.message} (${args.length})`)))}`);
+    }
     const answers = [];
     socket.emit("twice", (answer) => answers.push(answer));
     await settled(socket);
     log(`twice: ${show(answers)}`);
-    log(`many at once: ${show(await Promise.all(Array.from({ length: 20 }, (_, i) => socket.emitWithAck("echo", i))))}`);
+    log(`many at once: ${showAll(await Promise.all(Array.from({ length: 20 }, (_, i) => ask(socket, "echo", i))))}`);
 
     socket.on("question", (value, answer) => answer({ you: value }, "only the first counts"));
     socket.emit("ask", "question", { deep: [1] }, PATIENCE);
@@ -245,10 +279,12 @@ const PARTS = {
       await settled(socket);
     };
     socket.on("echo", first).once("echo", (value) => heard.push(`once ${value}`));
-    socket.onAny(any).prependAny((event) => heard.push(`earlier any ${event}`)).onAnyOutgoing(outgoing);
+    socket.onAny(any).prependAny((event) => heard.push(`earlier any ${event}`));
+    if (has(socket, "onAnyOutgoing")) socket.onAnyOutgoing(outgoing);
     await echo("a");
     await echo("b");
-    socket.off("echo", first).offAny(any).offAnyOutgoing(outgoing);
+    socket.off("echo", first).offAny(any);
+    if (has(socket, "offAnyOutgoing")) socket.offAnyOutgoing(outgoing);
     await echo("c");
     log(`listeners: ${socket.listeners("echo").length}, any: ${socket.listenersAny().length}`);
     socket.offAny();
@@ -266,15 +302,19 @@ const PARTS = {
     socket.emit("echo", "before 1");
     socket.emit("echo", "before 2", bytes(1));
     socket.volatile.emit("echo", "volatile, dropped");
-    const dropped = await socket.timeout(10).emitWithAck("echo", "timed out before it was sent").then(show, (err) => err.message);
-    log(`not connected: ${dropped}, active ${socket.active}, ${socket.sendBuffer.length} wait`);
-    const answer = socket.emitWithAck("echo", "asked before");
+    if (has(socket, "emitWithAck", "timeout")) {
+      const dropped = await socket.timeout(10).emitWithAck("echo", "timed out before it was sent").then(show, (err) => err.message);
+      log(`timed out: ${dropped}`);
+    }
+    log(`not connected: active ${socket.active}, ${socket.sendBuffer.length} wait`);
+    const answer = ask(socket, "echo", "asked before");
     socket.once("connect", () => socket.emit("echo", "in the listener"));
     socket.connect();
     log(`active ${socket.active}, connected ${socket.connected}`);
-    log(`answered: ${show(await answer)}`);
+    log(`answered: ${showAll(await answer)}`);
     await settled(socket);
     for (const args of order) log(showAll(args));
+    await writable(socket);
     socket.volatile.emit("echo", "volatile, sent");
     log(`connected: ${showAll(await next(socket, "echo"))}`);
   },
@@ -330,7 +370,7 @@ const PARTS = {
     const ready = next(socket, "ready");
     socket.emit("ping", () => {}); // waits for the connection
     await next(socket, "connect");
-    const answers = [await socket.emitWithAck("ping"), await socket.emitWithAck("ping")];
+    const answers = [...(await ask(socket, "ping")), ...(await ask(socket, "ping"))];
     log(`answers: ${show(answers)}, ready: ${show(await ready)}`);
   },
 
@@ -441,8 +481,10 @@ const PARTS = {
     await next(socket, "connect");
     log(`back: ${showAll(await ask(socket, "echo", "back"))}`);
     const closed = gone(watcher, "leaver");
+    const lost = next(socket, "disconnect"); // later where an upgrade or a write has to end first
     socket.io.reconnection(false);
     socket.io.engine.close();
+    await lost;
     log(`the engine is closed: ${showAll(reasons[1].slice(0, 2))}, active ${socket.active}; server: ${await closed}`);
   },
 
@@ -451,17 +493,24 @@ const PARTS = {
     const events = [];
     socket.on("disconnect", () => events.push("disconnect"));
     socket.emit("never", () => events.push("a plain callback was called"));
-    const promise = socket.emitWithAck("never").then(show, (err) => err.message);
-    socket.timeout(PATIENCE).emit("never", (err) => events.push(`callback with timeout: ${err.message}`));
+    const lost = next(socket, "disconnect");
+    if (has(socket, "emitWithAck", "timeout")) {
+      socket.emitWithAck("never").catch((err) => events.push(`promise: ${err.message}`));
+      socket.timeout(PATIENCE).emit("never", (err) => events.push(`callback with timeout: ${err.message}`));
+    }
     socket.emit("drop me", false);
-    log(`promise: ${await promise}`);
+    await lost;
+    await pause(0);
     for (const line of events) log(line);
     socket.connect();
-    log(`an ack of the new connection: ${show(await socket.emitWithAck("echo", "fresh"))}`);
+    log(`an ack of the new connection: ${showAll(await ask(socket, "echo", "fresh"))}`);
   },
 
-  async "reconnects by itself"({ log, connected }) {
+  async "reconnects by itself"({ log, way, connected }) {
     const socket = await connected("/", { auth: { name: "phoenix" }, reconnectionDelay: 5, reconnectionDelayMax: 10 });
+    await settled(socket);
+    await finalTransport(socket, way);
+    await writable(socket);
     const first = socket.id;
     const events = [];
     for (const event of ["close", "reconnect_attempt", "reconnect", "open"]) {

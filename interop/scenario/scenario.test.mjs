@@ -1,37 +1,48 @@
-// One scenario, every pair of a client and a server: the transcripts are equal to that of the official pair, except
-// exactly for what ../differences.json lists.
+// One scenario, every pair of a client and a server, over every way the client can go: the transcripts are equal to that
+// of the same official client over the same way against the npm server, except exactly for what ../differences.json lists.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { io } from "socket.io-client";
+import { io as io31 } from "sio3";
+import { io as io48 } from "socket.io-client";
 import { launch, openPage } from "../lib/browser.mjs";
 import { moduleSource } from "../lib/client.mjs";
 import { scenarioServers } from "../lib/process.mjs";
-import { run } from "./scenario.mjs";
+import { run, WAYS } from "./scenario.mjs";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
 const differences = JSON.parse(read("../differences.json"));
 
-let browser, files, origin, oracle;
+/** Version → the official client in Node.js. */
+const officials = { 4.8: io48, 3.1: io31 };
+
+/** The ways that Sockeye's client can go. */
+const SOCKEYE_WAYS = ["websocket"];
+
+let browser, files, origin;
 const servers = {};
+/** "version way" → the official client's transcript against the npm server. */
+const oracles = {};
 
 before(async () => {
   const served = {
-    "/": ["text/html", "<!doctype html><title>scenario</title>"],
-    "/scenario.mjs": ["text/javascript", read("scenario.mjs")],
-    "/sockeye.mjs": ["text/javascript", moduleSource],
-    "/official.mjs": ["text/javascript", read("../node_modules/socket.io-client/dist/socket.io.esm.min.js")],
+    "/scenario.mjs": read("scenario.mjs"),
+    "/sockeye.mjs": moduleSource,
+    "/official.mjs": read("../node_modules/socket.io-client/dist/socket.io.esm.min.js"),
   };
   files = createServer((request, response) => {
-    const [type, body] = served[request.url] ?? [];
-    response.writeHead(type ? 200 : 404, { "content-type": `${type}; charset=utf-8` }).end(body);
+    const body = served[request.url];
+    const headers = { "content-type": "text/javascript; charset=utf-8", "access-control-allow-origin": "*" };
+    response.writeHead(body ? 200 : 404, headers).end(body);
   });
   await new Promise((resolve) => files.listen(0, "127.0.0.1", resolve));
   origin = `http://127.0.0.1:${files.address().port}`;
   for (const [name, start] of Object.entries(scenarioServers)) servers[name] = await start(0);
-  oracle = await inNode(servers.npm.url);
+  for (const version of Object.keys(officials)) {
+    for (const way of Object.keys(WAYS)) oracles[`${version} ${way}`] = await inNode(version, way, servers.npm.url);
+  }
   browser = await launch();
 });
 
@@ -41,23 +52,24 @@ after(async () => {
   for (const server of Object.values(servers)) await server.stop();
 });
 
-async function inNode(url) {
+async function inNode(version, way, url) {
   const lines = [];
-  await run({ io, url, log: (line) => lines.push(line) });
+  await run({ io: officials[version], url, log: (line) => lines.push(line), transports: WAYS[way] });
   return lines;
 }
 
-async function inBrowser(module, url) {
+async function inBrowser(module, way, url) {
   const context = await browser.newContext();
   try {
-    const page = await openPage(context, origin);
-    const lines = await page.evaluate(async ([module, url]) => {
-      const { io } = await import(module);
-      const { run } = await import("/scenario.mjs");
+    // A file of the server under test, shown as text: what runs there is of the server's origin, and polls without CORS.
+    const page = await openPage(context, `${url}/socket.io/socket.io.js`);
+    const lines = await page.evaluate(async ([origin, module, transports, url]) => {
+      const { io } = await import(origin + module);
+      const { run } = await import(`${origin}/scenario.mjs`);
       const lines = [];
-      await run({ io, url, log: (line) => lines.push(line) });
+      await run({ io, url, log: (line) => lines.push(line), transports });
       return lines;
-    }, [module, url]);
+    }, [origin, module, WAYS[way], url]);
     assert.deepEqual(page.problems, []);
     return lines;
   } finally {
@@ -65,12 +77,15 @@ async function inBrowser(module, url) {
   }
 }
 
-/** The oracle's transcript with the listed differences of this pair; an entry that does not fit is an error. */
-function expected(client, server) {
-  const lines = [...oracle];
+/**
+ * The transcript of the official client 4.8 (or `version`) with the listed differences of this client, way and server; an
+ * entry that does not fit is an error.
+ */
+function expected(client, way, server, version = "4.8") {
+  const lines = [...oracles[`${version} ${way}`]];
   for (const entry of differences) {
-    const applies = ["any", client].includes(entry.client) && ["any", server].includes(entry.server);
-    if (!applies) continue;
+    const fits = (value, wanted) => value === "any" || [value].flat().includes(wanted);
+    if (!fits(entry.client, client) || !fits(entry.way, way) || !fits(entry.server, server)) continue;
     const part = lines.indexOf(`== ${entry.part}`);
     const end = lines.findIndex((line, index) => index > part && line.startsWith("== "));
     const at = lines.indexOf(entry.line, part);
@@ -95,29 +110,37 @@ function assertSame(actual, expected) {
   }
 }
 
-test("the oracle's own transcript is whole", () => {
-  assert.deepEqual(oracle.filter((line) => line.startsWith("!!")), []);
-  assert.equal(oracle.filter((line) => line.startsWith("== ")).length, 16);
+test("the oracles' own transcripts are whole", () => {
+  for (const [name, lines] of Object.entries(oracles)) {
+    assert.deepEqual(lines.filter((line) => line.startsWith("!!")), [], name);
+    assert.equal(lines.filter((line) => line.startsWith("== ")).length, 16, name);
+  }
 });
 
 test("differences.json: every entry has its reason and belongs to Sockeye", () => {
-  for (const { part, client, server, line, becomes, reason } of differences) {
-    assert.ok(part && line && Array.isArray(becomes) && reason?.length > 20, `incomplete entry for "${part}"`);
+  for (const { part, client, way, server, line, becomes, reason } of differences) {
+    assert.ok(part && way && line && Array.isArray(becomes) && reason?.length > 20, `incomplete entry for "${part}"`);
     assert.ok(client === "sockeye" || server === "sockeye", `"${part}": the official pair cannot differ from itself`);
     assert.notDeepEqual(becomes, [line]);
   }
 });
 
 for (const server of Object.keys(scenarioServers)) {
-  if (server !== "npm") {
-    test(`the official client in Node.js, server ${server}`, async () => {
-      assertSame(await inNode(servers[server].url), expected("official", server));
+  for (const version of server === "npm" ? [] : Object.keys(officials)) {
+    for (const way of Object.keys(WAYS)) {
+      test(`the official client ${version} in Node.js, ${way}, server ${server}`, async () => {
+        assertSame(await inNode(version, way, servers[server].url), expected("official", way, server, version));
+      });
+    }
+  }
+  for (const way of Object.keys(WAYS)) {
+    test(`the official client in Chromium, ${way}, server ${server}`, async () => {
+      assertSame(await inBrowser("/official.mjs", way, servers[server].url), expected("official", way, server));
     });
   }
-  test(`the official client in Chromium, server ${server}`, async () => {
-    assertSame(await inBrowser("/official.mjs", servers[server].url), expected("official", server));
-  });
-  test(`Sockeye's client in Chromium, server ${server}`, async () => {
-    assertSame(await inBrowser("/sockeye.mjs", servers[server].url), expected("sockeye", server));
-  });
+  for (const way of SOCKEYE_WAYS) {
+    test(`Sockeye's client in Chromium, ${way}, server ${server}`, async () => {
+      assertSame(await inBrowser("/sockeye.mjs", way, servers[server].url), expected("sockeye", way, server));
+    });
+  }
 }
