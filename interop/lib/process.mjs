@@ -11,10 +11,10 @@ process.on("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 /**
- * Starts a server and waits for the line that holds `http://127.0.0.1:PORT`.
+ * Starts a server and waits for the line that holds `http://127.0.0.1:PORT`; `onLine` gets every later one.
  * Returns `{ url, port, stop(signal) }`; `stop` waits for its end and returns its exit code.
  */
-export async function start(command, args) {
+export async function start(command, args, onLine = () => {}) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
   alive.add(child);
   const ended = new Promise((resolve) => {
@@ -27,9 +27,12 @@ export async function start(command, args) {
   let stderr = "";
   child.stderr.on("data", (chunk) => (stderr += chunk));
   const url = await new Promise((resolve, reject) => {
+    let listening = false;
     createInterface(child.stdout).on("line", (line) => {
+      if (listening) return onLine(line);
       const match = /http:\/\/127\.0\.0\.1:\d+/.exec(line);
       if (match) resolve(match[0]);
+      listening = match !== null;
     });
     ended.then((end) => reject(new Error(`${command} ended (${end}) before it listened\n${stderr}`)));
   });
@@ -51,14 +54,23 @@ function binary(variable, what) {
   return path;
 }
 
-const node = (script) => (port) =>
-  start(process.execPath, [new URL(`../${script}`, import.meta.url).pathname, "--port", String(port)]);
+const node = (script) => (port, onLine) =>
+  start(process.execPath, [new URL(`../${script}`, import.meta.url).pathname, "--port", String(port)], onLine);
 
 /** Name → a function that starts that server on a port (0: a free one). What is tested against what is here. */
 export const scenarioServers = {
   npm: node("scenario/node-server.mjs"),
   ...(!NODE_ONLY && {
     sockeye: (port) => start(binary("SOCKEYE_INTEROP_SERVER", "the binary sockeye-interop-server"), ["--port", String(port)]),
+  }),
+};
+
+/** These take a function for the lines of their journal as well. */
+export const engineServers = {
+  npm: node("engine/node-server.mjs"),
+  ...(!NODE_ONLY && {
+    sockeye: (port, onLine) =>
+      start(binary("SOCKEYE_ENGINE_SERVER", "the binary sockeye-engine-server"), ["--port", String(port)], onLine),
   }),
 };
 
