@@ -43,8 +43,12 @@
 //                                    "self" stands for the sender's own id; `local`, `volatile`: true sets that flag. Acks with
 //                                    no arguments after it was emitted
 //   `count` (n) ACK                  emits `number` (i) for i in 0..n, then acks with n
+//   `stream` (from, to, batch) ACK   emits `number` (i) for i in from..to, `batch` of them at a time with 1 ms in between, then
+//                                    acks with to; other events of the socket are handled meanwhile
 //   `collect` (value)                appends the value to this socket's list
 //   `collected` ACK                  acks with the list and empties it
+//   `headers` (names) ACK            acks with an array of the handshake request's headers of these names, null for what it has
+//                                    not
 //   `drop me` (close)                disconnects the socket; with close = true its whole connection
 //   `chat message` (text)            emits `chat message` (text) to everybody, the sender included (the tutorial)
 //
@@ -157,12 +161,20 @@ io.on("connection", (socket) => {
     for (let i = 0; i < n; i++) socket.emit("number", i);
     ack(n);
   });
+  socket.on("stream", async (from, to, batch, ack) => {
+    for (let i = from; i < to; i++) {
+      if (i > from && (i - from) % batch === 0) await sleep(1);
+      socket.emit("number", i);
+    }
+    ack(to);
+  });
   socket.on("collect", (value) => list.push(value));
   socket.on("collected", (ack) => {
     ack(list);
     list = [];
   });
 
+  socket.on("headers", (names, ack) => ack(names.map((name) => socket.handshake.headers[name] ?? null)));
   socket.on("drop me", (close) => socket.disconnect(close));
   socket.on("disconnect", (reason) => {
     if (typeof auth.name === "string") io.to("observers").emit("gone", auth.name, reason);

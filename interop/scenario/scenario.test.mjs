@@ -10,6 +10,7 @@ import { io as io48 } from "socket.io-client";
 import { launch, openPage } from "../lib/browser.mjs";
 import { moduleSource } from "../lib/client.mjs";
 import { scenarioServers } from "../lib/process.mjs";
+import { assertSame } from "../lib/same.mjs";
 import { run, WAYS } from "./scenario.mjs";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
@@ -94,20 +95,6 @@ function expected(client, way, server, version = "4.8") {
     lines.splice(at, 1, ...entry.becomes);
   }
   return lines;
-}
-
-/** Fails with the lines that differ only. */
-function assertSame(actual, expected) {
-  const [has, wants] = [new Set(actual), new Set(expected)];
-  const report = [
-    ...expected.filter((line) => !has.has(line)).map((line) => `  missing: ${line}`),
-    ...actual.filter((line) => !wants.has(line)).map((line) => `  instead: ${line}`),
-  ];
-  if (report.length > 0) throw new Error(`the transcript differs\n${report.join("\n")}`);
-  const at = actual.findIndex((line, index) => line !== expected[index]);
-  if (at >= 0 || actual.length !== expected.length) {
-    throw new Error(`the transcript is in another order from line ${at + 1}: ${actual[at]}, expected ${expected[at]}`);
-  }
 }
 
 test("the oracles' own transcripts are whole", () => {

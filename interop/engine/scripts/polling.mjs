@@ -153,6 +153,7 @@ export default {
     const session = await t.session("/plain/");
     t.unanswered("POST", session, "4whole");
     t.log(`received: ${(await session.event("message")).data}`);
+    await t.shown("polled", session.poll());
   },
 
   async "the server closes"(t) {
