@@ -10,11 +10,8 @@ process.on("exit", () => {
 // A signal's default would end this process without its "exit" event.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
-/**
- * Starts a server and waits for the line that holds `http://127.0.0.1:PORT`; `onLine` gets every later one.
- * Returns `{ url, port, stop(signal) }`; `stop` waits for its end and returns its exit code.
- */
-export async function start(command, args, onLine = () => {}) {
+/** Starts a program that ends with this one: `{ child, ended, errors(), stop(signal) }`; `ended` and `stop` resolve with its exit code. */
+export function run(command, args) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
   alive.add(child);
   const ended = new Promise((resolve) => {
@@ -24,8 +21,21 @@ export async function start(command, args, onLine = () => {}) {
       resolve(code);
     });
   });
-  let stderr = "";
-  child.stderr.on("data", (chunk) => (stderr += chunk));
+  let errors = "";
+  child.stderr.on("data", (chunk) => (errors += chunk));
+  const stop = (signal = "SIGKILL") => {
+    child.kill(signal);
+    return ended;
+  };
+  return { child, ended, errors: () => errors, stop };
+}
+
+/**
+ * Starts a server and waits for the line that holds `http://127.0.0.1:PORT`; `onLine` gets every later one.
+ * Returns `{ url, port, stop(signal) }`; `stop` waits for its end and returns its exit code.
+ */
+export async function start(command, args, onLine = () => {}) {
+  const { child, ended, errors, stop } = run(command, args);
   const url = await new Promise((resolve, reject) => {
     let listening = false;
     createInterface(child.stdout).on("line", (line) => {
@@ -34,16 +44,9 @@ export async function start(command, args, onLine = () => {}) {
       if (match) resolve(match[0]);
       listening = match !== null;
     });
-    ended.then((end) => reject(new Error(`${command} ended (${end}) before it listened\n${stderr}`)));
+    ended.then((end) => reject(new Error(`${command} ended (${end}) before it listened\n${errors()}`)));
   });
-  return {
-    url,
-    port: Number(new URL(url).port),
-    stop(signal = "SIGKILL") {
-      child.kill(signal);
-      return ended;
-    },
-  };
+  return { url, port: Number(new URL(url).port), stop };
 }
 
 const NODE_ONLY = process.env.INTEROP_ONLY === "node";

@@ -51,6 +51,7 @@ pub(crate) fn namespace() -> Namespace {
             }
             n
         })
+        .on("stream", stream)
         .on("collect", |socket: Socket, Data(value): Data<Value>| {
             let list = socket.extension::<List>().unwrap_or_default();
             list.lock().unwrap_or_else(PoisonError::into_inner).push(value);
@@ -59,6 +60,10 @@ pub(crate) fn namespace() -> Namespace {
         .on("collected", |socket: Socket| {
             let list = socket.remove_extension::<List>().unwrap_or_default();
             std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .on("headers", |handshake: Handshake, Data(names): Data<Vec<String>>| {
+            let value = |name: &String| handshake.header(name).map(str::to_owned);
+            names.iter().map(value).collect::<Vec<Option<String>>>()
         })
         .on("drop me", drop_me)
         .on("chat message", |socket: Socket, Data(text): Data<Value>| {
@@ -109,6 +114,19 @@ async fn ask_many(socket: Socket, Data((event, n)): Data<(String, u32)>) {
         }
     }
     socket.emit("asked many", (answers,)).ok();
+}
+
+async fn stream(socket: Socket, Data((from, to, batch)): Data<(u32, u32, usize)>) -> u32 {
+    let numbers: Vec<u32> = (from..to).collect();
+    for (i, batch) in numbers.chunks(batch.max(1)).enumerate() {
+        if i > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for number in batch {
+            socket.emit("number", *number).ok();
+        }
+    }
+    to
 }
 
 #[derive(Deserialize)]
