@@ -1,9 +1,11 @@
-//! The programs that the tests with the official clients need besides Rust: Node, npm, Chromium.
+//! The programs that the tests with the official clients need besides Rust: Node, npm, Chromium,
+//! nginx.
 //!
 //! [`ready`] names every missing one with the line that installs it, installs what it can where it
 //! may (root on a system with apt), and fails with one line per program that is missing still.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,6 +24,13 @@ const CHROMIUM: &[&str] = &[
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
 
+/// Names and places of nginx. It is a server's program, in directories that not every search path
+/// holds.
+const NGINX: &[&str] = &["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"];
+
+/// Debian's packages ask this program whether they may start the service that they install.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
 /// Where the programs are.
 #[derive(Debug)]
 pub(crate) struct Tools {
@@ -31,6 +40,8 @@ pub(crate) struct Tools {
     pub(crate) npm: PathBuf,
     /// Chromium, or a browser made of it.
     pub(crate) chromium: PathBuf,
+    /// nginx, which the tests start as a child.
+    pub(crate) nginx: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +49,7 @@ enum Tool {
     Node,
     Npm,
     Chromium,
+    Nginx,
 }
 
 /// Finds the programs, after installing those that it may.
@@ -67,12 +79,13 @@ pub(crate) fn ready() -> Result<Tools, String> {
 }
 
 fn find_all() -> Result<Tools, Vec<(Tool, String)>> {
-    match (Tool::Node.find(), Tool::Npm.find(), Tool::Chromium.find()) {
-        (Ok(node), Ok(npm), Ok(chromium)) => Ok(Tools { node, npm, chromium }),
-        (node, npm, chromium) => Err([
+    match (Tool::Node.find(), Tool::Npm.find(), Tool::Chromium.find(), Tool::Nginx.find()) {
+        (Ok(node), Ok(npm), Ok(chromium), Ok(nginx)) => Ok(Tools { node, npm, chromium, nginx }),
+        (node, npm, chromium, nginx) => Err([
             (Tool::Node, node.err()),
             (Tool::Npm, npm.err()),
             (Tool::Chromium, chromium.err()),
+            (Tool::Nginx, nginx.err()),
         ]
         .into_iter()
         .filter_map(|(tool, why)| Some((tool, why?)))
@@ -86,6 +99,7 @@ impl Tool {
             Tool::Node => "Node",
             Tool::Npm => "npm",
             Tool::Chromium => "Chromium",
+            Tool::Nginx => "nginx",
         }
     }
 
@@ -116,6 +130,21 @@ impl Tool {
                     .find(|path| version(path).is_some())
                     .ok_or_else(|| "not found".into())
             }
+            Tool::Nginx => {
+                if let Some(path) = env::var_os("NGINX").filter(|path| !path.is_empty()) {
+                    let path = PathBuf::from(path);
+                    return if starts(&path) {
+                        Ok(path)
+                    } else {
+                        Err(format!("NGINX is {}, which does not start", path.display()))
+                    };
+                }
+                NGINX
+                    .iter()
+                    .filter_map(|name| on_path(name))
+                    .find(|path| starts(path))
+                    .ok_or_else(|| "not found".into())
+            }
         }
     }
 
@@ -124,6 +153,7 @@ impl Tool {
             "Node {MIN_NODE} or newer with npm from https://nodejs.org/en/download (Debian 13 or newer: apt-get install -y --no-install-recommends nodejs npm)"
         );
         let chromium = |command: &str| format!("{command}, or set CHROMIUM to a browser's path");
+        let nginx = |command: &str| format!("{command}, or set NGINX to its path");
         match self {
             Tool::Node | Tool::Npm => node,
             Tool::Chromium if on_path("apt-get").is_some() => {
@@ -137,6 +167,13 @@ impl Tool {
             Tool::Chromium => {
                 chromium("https://www.chromium.org/getting-involved/download-chromium")
             }
+            Tool::Nginx if on_path("apt-get").is_some() => {
+                nginx("apt-get install -y --no-install-recommends nginx")
+            }
+            Tool::Nginx if on_path("dnf").is_some() => nginx("dnf install nginx"),
+            Tool::Nginx if on_path("pacman").is_some() => nginx("pacman -S nginx"),
+            Tool::Nginx if on_path("brew").is_some() => nginx("brew install nginx"),
+            Tool::Nginx => nginx("https://nginx.org/en/download.html"),
         }
     }
 }
@@ -173,6 +210,26 @@ fn install(wanted: &[Tool]) {
     if wanted.contains(&Tool::Chromium) {
         package("chromium");
     }
+    if wanted.contains(&Tool::Nginx) {
+        without_services(|| package("nginx"));
+    }
+}
+
+/// Installs something and leaves its service stopped, unless the system has a policy of its own: the
+/// tests start their own nginx, on a free port.
+fn without_services(install: impl FnOnce()) {
+    let ours = !Path::new(POLICY).exists();
+    if ours {
+        let written = fs::write(POLICY, "#!/bin/sh\nexit 101\n").map_err(|error| error.to_string());
+        let executable = || process::run(Command::new("chmod").args(["755", POLICY]));
+        if let Err(error) = written.and_then(|()| executable()) {
+            println!("{POLICY}: {error}");
+        }
+    }
+    install();
+    if ours && let Err(error) = fs::remove_file(POLICY) {
+        println!("{POLICY}: {error}");
+    }
 }
 
 /// The first program of this name on the search path; a name with a directory is looked for there.
@@ -193,6 +250,13 @@ fn version(program: &Path) -> Option<String> {
         .ok()?;
     let version = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| version.trim().to_owned())
+}
+
+/// Whether nginx starts. It tells its version by `-v` only, and on standard error.
+fn starts(nginx: &Path) -> bool {
+    let mut command = Command::new(nginx);
+    command.arg("-v").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Whether a version of Node, with or without the leading `v`, will do; if not, why.
@@ -247,7 +311,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_an_install_line() {
-        for tool in [Tool::Node, Tool::Npm, Tool::Chromium] {
+        for tool in [Tool::Node, Tool::Npm, Tool::Chromium, Tool::Nginx] {
             assert!(!tool.install_line().is_empty() && !tool.install_line().contains('\n'));
         }
     }

@@ -1,7 +1,8 @@
 //! The tests in `interop/`: the official npm clients and a browser against our programs.
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
-//! `SOCKEYE_BIN` and `SOCKEYE_INTEROP_SERVER` are the programs under test, `CHROMIUM` is the browser.
+//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER` and `SOCKEYE_ENGINE_SERVER` are the programs under test,
+//! `CHROMIUM` is the browser and `NGINX` the proxy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,9 @@ pub(crate) fn run(tools: &Tools) -> Result<Tally, String> {
         .args(tests)
         .env("SOCKEYE_BIN", program("sockeye")?)
         .env("SOCKEYE_INTEROP_SERVER", program("sockeye-interop-server")?)
+        .env("SOCKEYE_ENGINE_SERVER", program("sockeye-engine-server")?)
         .env("CHROMIUM", &tools.chromium)
+        .env("NGINX", &tools.nginx)
         // Colours would hide the lines that are counted.
         .env_remove("FORCE_COLOR");
     counted(&mut node, Reporter::Node)
