@@ -372,7 +372,7 @@ sockeye("the delays double, stay in their band and below the maximum", async () 
     close() {}
   }
   const io = loadClient({ ...timers, WebSocket: Unreachable });
-  const socket = io("http://nowhere.example", { timeout: false, reconnectionAttempts: 400, reconnectionDelay: 100, reconnectionDelayMax: 100_000 });
+  const socket = io("http://nowhere.example", { transports: ["websocket"], timeout: false, reconnectionAttempts: 400, reconnectionDelay: 100, reconnectionDelayMax: 100_000 });
   socket.io.on("reconnect_scheduled", (attempt, delay) => delays.push([attempt, delay]));
   await next(socket.io, "reconnect_failed");
   assert.equal(delays.length, 400);
@@ -435,7 +435,7 @@ sockeye("addresses are completed from the page's own", async () => {
   }
   const secure = { protocol: "https:", host: "chat.example:8443", hostname: "chat.example" };
   const io = loadClient({ WebSocket: Fake, location: secure });
-  const options = { timeout: false, reconnection: false };
+  const options = { transports: ["websocket"], timeout: false, reconnection: false };
   for (const [args, url, nsp] of [
     [[], "wss://chat.example:8443", "/"],
     [[options], "wss://chat.example:8443", "/"],
@@ -456,14 +456,19 @@ sockeye("addresses are completed from the page's own", async () => {
 
 sockeye("an option that is not supported throws and is named", async (_make, io) => {
   for (const [name, value] of Object.entries({
-    parser: {}, retries: 3, ackTimeout: 1, forceBase64: true, extraHeaders: { a: "b" }, withCredentials: true, transportOptions: {},
-    transports: ["polling"], timestampRequests: true, agent: {}, tarnsports: ["websocket"],
+    parser: {}, retries: 3, ackTimeout: 1, agent: {}, autoUnref: true, tarnsports: ["websocket"],
+    transports: ["webtransport"],
   })) {
     assert.throws(() => io(server.url, { autoConnect: false, [name]: value }), new RegExp(`option "${name}"`), name);
     assert.throws(() => new io.Manager(server.url, { autoConnect: false, [name]: value }), new RegExp(`option "${name}"`), name);
   }
-  assert.throws(() => io(server.url, { autoConnect: false, transports: ["webtransport"] }), /"transports" without "websocket"/);
-  for (const fine of [{ transports: ["polling", "websocket"] }, { upgrade: false, rememberUpgrade: true }, { withCredentials: false, parser: undefined }]) {
+  for (const transports of [[], "polling", ["polling", "pigeon"], [class {}], null]) {
+    assert.throws(() => io(server.url, { autoConnect: false, transports }), /supports "polling" and "websocket" in the option "transports"/);
+  }
+  for (const fine of [
+    { transports: ["polling"] }, { transports: ["webtransport", "websocket", "polling"] }, { upgrade: false, rememberUpgrade: true },
+    { withCredentials: true, extraHeaders: { a: "b" }, parser: undefined }, { forceBase64: true, timestampRequests: false, requestTimeout: 1 },
+  ]) {
     io(server.url, { autoConnect: false, forceNew: true, ...fine });
   }
 });

@@ -9,12 +9,16 @@
  *   import { io } from "/socket.io/socket.io.esm.js";               the same code as an ES module
  *
  * What it lacks against the official client:
- *   - transports: websocket only; no polling, no webtransport, and so no upgrade. A `transports` list
- *     must contain "websocket"; the others in it are not tried;
- *   - parsers other than the default one (`parser`), base64 for binary (`forceBase64`);
+ *   - the webtransport transport (ignored in a `transports` list that has another), and transports as
+ *     classes;
+ *   - parsers other than the default one (`parser`);
  *   - delivery with retries (`retries`, `ackTimeout`) and connection state recovery (`recovered` is
  *     always false);
- *   - options that only polling or Node.js can honour (`extraHeaders`, `withCredentials`, `agent`, ..);
+ *   - options that only Node.js can honour (`agent`, certificates, `perMessageDeflate`, ..), and a cookie
+ *     jar: with `withCredentials` the browser's cookies are used;
+ *   - the engine's events other than open, data, ping, error, close, upgrading, upgrade, upgradeError;
+ *   - XMLHttpRequest: polling uses fetch(), and the `context` of its errors is a plain object with `status`
+ *     and `responseText`. The messages are the official ones ("xhr poll error", ..) all the same;
  *   - debug output, CommonJS and AMD.
  * An option that it does not support throws an Error that names the option.
  *
@@ -22,11 +26,14 @@
  *   - the manager's event `reconnect_scheduled(attempt, delay)`: the next attempt starts in `delay` ms;
  *   - a server that closes the WebSocket before its handshake is a `connect_error` at once, instead of
  *     after `timeout`;
+ *   - a probe that is not answered ends after 10 s, and one that fails although it was answered leaves
+ *     polling alive;
+ *   - what is written in one go over polling is one request, attachments included;
  *   - any number of attachments in a packet that arrives (the official limit is 10).
  *
- * The sections follow the way of a byte: Emitter (used by all), Engine (WebSocket and Engine.IO),
- * packets (Socket.IO's text and attachments), Manager (one connection, its reconnection), Socket (one
- * namespace), io() (the cache of managers).
+ * The sections follow the way of a byte: Emitter (used by all), transports (polling and WebSocket), Engine
+ * (an Engine.IO session over one and then the other), packets (Socket.IO's text and attachments), Manager
+ * (one connection, its reconnection), Socket (one namespace), io() (the cache of managers).
  */
 var io = (() => {
   "use strict";
@@ -100,85 +107,373 @@ var io = (() => {
   });
 
   // ---------------------------------------------------------------------------------------------
-  // Options: a name that is not in these two lists is refused, so that nothing is ignored silently.
+  // Options: a name that is not in this list is refused, so that nothing is ignored silently.
   // ---------------------------------------------------------------------------------------------
 
   const SUPPORTED_OPTIONS = new Set([
-    "addTrailingSlash", "auth", "autoConnect", "closeOnBeforeunload", "forceNew", "multiplex", "path",
-    "protocols", "query", "randomizationFactor", "reconnection", "reconnectionAttempts",
-    "reconnectionDelay", "reconnectionDelayMax", "timeout", "transports",
+    "addTrailingSlash", "auth", "autoConnect", "closeOnBeforeunload", "extraHeaders", "forceBase64",
+    "forceNew", "multiplex", "path", "protocols", "query", "randomizationFactor", "reconnection",
+    "reconnectionAttempts", "reconnectionDelay", "reconnectionDelayMax", "rememberUpgrade",
+    "requestTimeout", "timeout", "timestampParam", "timestampRequests", "transportOptions", "transports",
+    "tryAllTransports", "upgrade", "withCredentials",
   ]);
-
-  // With a single transport there is nothing to upgrade to, to remember or to try next: any value of
-  // these is honoured by doing nothing.
-  const MEANINGLESS_OPTIONS = new Set(["rememberUpgrade", "tryAllTransports", "upgrade"]);
 
   function checkOptions(opts) {
     for (const [name, value] of Object.entries(opts)) {
-      const known = SUPPORTED_OPTIONS.has(name) || MEANINGLESS_OPTIONS.has(name);
       // `undefined` and `false` ask for nothing that could be missing.
-      if (!known && value !== undefined && value !== false) {
+      if (!SUPPORTED_OPTIONS.has(name) && value !== undefined && value !== false) {
         throw new Error(`Sockeye's client does not support the option "${name}"`);
       }
     }
     const { transports } = opts;
-    if (transports !== undefined && !(Array.isArray(transports) && transports.includes("websocket"))) {
+    if (transports === undefined) return;
+    const known = (name) => Object.hasOwn(TRANSPORTS, name);
+    const valid = Array.isArray(transports) && transports.some(known) &&
+      transports.every((name) => known(name) || name === "webtransport");
+    if (!valid) {
       throw new Error(
-        `Sockeye's client does not support the option "transports" without "websocket" (got ${JSON.stringify(transports)})`,
+        `Sockeye's client supports "polling" and "websocket" in the option "transports" (got ${JSON.stringify(transports)})`,
       );
     }
   }
 
   // ---------------------------------------------------------------------------------------------
-  // Engine: one WebSocket and its Engine.IO session. Emits open, data, ping, error(err) and
-  // close(reason, details); after `close` it is never used again.
+  // Transports: they carry Engine.IO packets, text with its type in front ("4hello") or bytes (a message).
+  // What they have in common:
+  //   open(), close(), send(packets)   to be called only while `ready`
+  //   ready                            nothing is being sent; `ondrain` is called when it is true again
+  //   writable                         whether a packet given now would leave at once
+  //   sid                              of the session; set by the engine as soon as it is known
+  //   onopen(), onpacket(packet), ondrain(), onerror(err), onclose(details)   set by the engine
   // ---------------------------------------------------------------------------------------------
 
   function transportError(message, description, context) {
     return Object.assign(new Error(message), { type: "TransportError", description, context });
   }
 
+  /** The address of a transport; parameters that are undefined are left out. */
+  function transportUrl(scheme, { address, opts }, params) {
+    const path = opts.path.replace(/\/$/, "") + (opts.addTrailingSlash === false ? "" : "/");
+    const query = new URLSearchParams(address.query || opts.query || "");
+    for (const [name, value] of Object.entries({ EIO: "4", ...params })) {
+      if (value !== undefined) query.set(name, value);
+    }
+    const encoded = String(query).replaceAll("+", "%20"); // a plus that was meant is %2B by now
+    return `${scheme}${address.secure ? "s" : ""}://${address.authority}${path}?${encoded}`;
+  }
+
+  /** The parameter that makes each address one that no cache has seen. */
+  function timestamp({ timestampParam = "t" }) {
+    return { [timestampParam]: Date.now().toString(36) + Math.random().toString(36).slice(2, 5) };
+  }
+
+  const isBlob = (value) => typeof Blob === "function" && value instanceof Blob;
+
+  const isBinary = (value) => value instanceof ArrayBuffer || ArrayBuffer.isView(value) || isBlob(value);
+
+  /** Packets as text, bytes in base64 behind a `b`. A promise when there is a Blob, which is read first. */
+  function asText(packets) {
+    if (!packets.some(isBlob)) return packets.map((packet) => (typeof packet === "string" ? packet : toBase64(packet)));
+    return Promise.all(packets.map((packet) => (isBlob(packet) ? packet.arrayBuffer() : packet))).then(asText);
+  }
+
+  function toBase64(bytes) {
+    const view = ArrayBuffer.isView(bytes)
+      ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      : new Uint8Array(bytes);
+    let chars = "";
+    // In pieces: each byte is an argument, and engines limit their number (65 536 is the smallest limit known).
+    for (let at = 0; at < view.length; at += 0x8000) chars += String.fromCharCode(...view.subarray(at, at + 0x8000));
+    return "b" + btoa(chars);
+  }
+
+  const fromBase64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
+
+  /** The bytes that a packet takes in the body of a request. */
+  function encodedLength(packet) {
+    if (typeof packet === "string") return new TextEncoder().encode(packet).length;
+    return 1 + 4 * Math.ceil((packet.byteLength ?? packet.size) / 3);
+  }
+
+  // Between the packets of one body. JSON escapes it, so that no packet of Socket.IO's holds one.
+  const SEPARATOR = "\x1e";
+
+  /** Engine.IO's HTTP long-polling: one GET always waits for packets, and one POST at a time brings them. */
+  class Polling {
+    name = "polling";
+    ready = true;
+    sid = undefined;
+    #session;
+    #polling = false;
+    #closed = false;
+    #paused = undefined; // what to call when nothing is under way, once it is asked to pause
+    #requests = new Set();
+
+    constructor(session) {
+      this.#session = session;
+    }
+
+    get writable() {
+      return this.ready;
+    }
+
+    open() {
+      this.#poll();
+    }
+
+    async send(packets) {
+      this.ready = false;
+      try {
+        await this.#request("POST", (await asText(packets)).join(SEPARATOR));
+      } catch (err) {
+        this.ready = true;
+        if (!this.#closed) this.onerror(err);
+        return;
+      }
+      this.ready = true;
+      if (this.#closed) return;
+      this.ondrain();
+      this.#settle();
+    }
+
+    /** Starts no further requests, and calls `done` when those that are under way have ended. */
+    pause(done) {
+      this.#paused = done;
+      this.#settle();
+    }
+
+    resume() {
+      this.#paused = undefined;
+      if (!this.#polling) this.#poll();
+    }
+
+    /** With `farewell`, the server is told: without, it knows already, or its session goes on elsewhere. */
+    async close(farewell = true) {
+      if (this.#closed) return;
+      this.#closed = true;
+      // A second POST beside one that is under way would be an offence. And the GET is only given up when the
+      // server has read the farewell: to it, a GET that breaks off is an error.
+      if (farewell && this.sid && this.ready) await this.#request("POST", "1").catch(() => {});
+      for (const request of this.#requests) request.abort();
+    }
+
+    async #poll() {
+      this.#polling = true;
+      let text;
+      try {
+        text = await this.#request("GET");
+      } catch (err) {
+        if (this.#closed) return;
+        this.sid = undefined; // there is nobody to say farewell to
+        return this.onerror(err);
+      }
+      for (const packet of text.split(SEPARATOR)) {
+        if (this.#closed) return;
+        try {
+          this.onpacket(packet);
+        } catch (err) {
+          // A listener's own, reported as the browser does it for a WebSocket's: polling goes on.
+          queueMicrotask(() => { throw err; });
+        }
+      }
+      this.#polling = false;
+      if (this.#closed) return;
+      if (this.sid === undefined) this.onerror(new Error("server error")); // no handshake: a poll would ask for another
+      else if (this.#paused) this.#settle();
+      else this.#poll();
+    }
+
+    #settle() {
+      if (!this.#paused || this.#polling || !this.ready) return;
+      const done = this.#paused;
+      this.#paused = undefined;
+      done();
+    }
+
+    /** The body of the answer, or an error as the official client's XMLHttpRequest would make it. */
+    async #request(method, body) {
+      const { opts } = this.#session;
+      const headers = new Headers(opts.extraHeaders ?? {});
+      if (method === "POST") headers.set("Content-Type", "text/plain;charset=UTF-8");
+      const controller = new AbortController();
+      this.#requests.add(controller);
+      const timer = opts.requestTimeout && setTimeout(() => controller.abort(), opts.requestTimeout);
+      const context = { status: 0, responseText: "" };
+      try {
+        const response = await fetch(this.#url(), {
+          method,
+          headers,
+          body,
+          credentials: opts.withCredentials ? "include" : "same-origin",
+          signal: controller.signal,
+          keepalive: body === "1", // the farewell outlives the page
+        });
+        const text = await response.text();
+        if (response.status === 200) return text;
+        Object.assign(context, { status: response.status, responseText: text });
+      } catch (err) {
+        context.cause = err; // a browser does not say whether it was refused, broke off or was forbidden
+      } finally {
+        clearTimeout(timer);
+        this.#requests.delete(controller);
+      }
+      throw transportError(`xhr ${method === "POST" ? "post" : "poll"} error`, context.status, context);
+    }
+
+    #url() {
+      const { opts } = this.#session;
+      return transportUrl("http", this.#session, {
+        transport: "polling",
+        ...(opts.timestampRequests !== false && timestamp(opts)),
+        b64: opts.forceBase64 && !this.sid ? "1" : undefined,
+        sid: this.sid,
+      });
+    }
+  }
+
+  /** One packet a message, and bytes as they are unless base64 is forced. */
+  class WebSocketTransport {
+    name = "websocket";
+    ready = true;
+    sid = undefined;
+    #session;
+    #ws = undefined;
+
+    constructor(session) {
+      this.#session = session;
+    }
+
+    /** False while it is not open or the browser still holds bytes of earlier packets. */
+    get writable() {
+      return this.ready && this.#ws?.readyState === 1 && this.#ws.bufferedAmount === 0;
+    }
+
+    open() {
+      const { opts } = this.#session;
+      try {
+        this.#ws = new WebSocket(this.#url(), opts.protocols ?? []);
+      } catch (err) {
+        // Reported like every other failure: later, when there are listeners.
+        queueMicrotask(() => this.onerror(err));
+        return;
+      }
+      this.#ws.binaryType = "arraybuffer";
+      this.#ws.onopen = () => this.onopen();
+      this.#ws.onmessage = ({ data }) => this.onpacket(data);
+      this.#ws.onerror = (event) => this.onerror(transportError("websocket error", event));
+      this.#ws.onclose = (event) => this.onclose({ description: "websocket connection closed", context: event });
+    }
+
+    send(packets) {
+      const encoded = this.#session.opts.forceBase64 ? asText(packets) : packets;
+      if (Array.isArray(encoded)) return encoded.forEach((packet) => this.#ws.send(packet));
+      this.ready = false;
+      encoded.then((texts) => {
+        texts.forEach((text) => this.#ws.send(text));
+        this.ready = true;
+        this.ondrain();
+      }).catch((err) => this.onerror(err));
+    }
+
+    /** What was sent before is still delivered. */
+    close() {
+      this.onopen = this.onpacket = this.ondrain = this.onerror = this.onclose = () => {};
+      this.#ws?.close();
+    }
+
+    #url() {
+      const { opts } = this.#session;
+      return transportUrl("ws", this.#session, {
+        transport: "websocket",
+        sid: this.sid,
+        ...(opts.timestampRequests && timestamp(opts)),
+        b64: opts.forceBase64 ? "1" : undefined,
+      });
+    }
+  }
+
+  const TRANSPORTS = { polling: Polling, websocket: WebSocketTransport };
+
+  // ---------------------------------------------------------------------------------------------
+  // Engine: one Engine.IO session, on its first transport and then on the one it upgrades to. Emits open,
+  // data, ping, upgrading(transport), upgrade(transport), upgradeError(err), error(err) and
+  // close(reason, details); after `close` it is never used again.
+  //
+  // No packet is lost, doubled or reordered by an upgrade, because each is taken out of `writeBuffer` once,
+  // in order, and given to one transport; because from the answer to the probe until the switch none is
+  // given to any; and because the switch waits until polling's last request was answered.
+  // ---------------------------------------------------------------------------------------------
+
+  // The server's default `upgradeTimeout`: it forgets a probe after that.
+  const PROBE_TIMEOUT = 10_000;
+
+  // Whether the last WebSocket of this page worked, for `rememberUpgrade`.
+  let websocketWorked = false;
+
   class Engine extends Emitter {
+    #opts;
+    #maxPayload = Infinity;
+    #flushing = false; // a flush is due at the end of this turn
+    #probe = undefined; // the transport that is being tried
+    #probeTimer = undefined;
+
     constructor(address, opts) {
       super();
       this.id = null;
       this.readyState = "opening";
-      this.transport = { name: "websocket" };
       this.hostname = address.hostname;
+      this.transports = (opts.transports ?? ["polling", "websocket"]).filter((name) => name in TRANSPORTS);
+      this.writeBuffer = [];
+      this.upgrading = false;
+      this.#opts = opts;
+      this._address = address;
       this._pingDelay = 0;
       this._pingTimer = undefined;
       this._pingDeadline = Infinity;
-
-      try {
-        this._ws = new WebSocket(engineUrl(address, opts), opts.protocols ?? []);
-      } catch (err) {
-        // Reported like every other failure: later, when there are listeners.
-        queueMicrotask(() => this._fail(err));
-        return;
-      }
-      this._ws.binaryType = "arraybuffer";
-      this._ws.onmessage = ({ data }) => this._receive(data);
-      this._ws.onerror = (event) => this._fail(transportError("websocket error", event));
-      this._ws.onclose = (event) => {
-        if (this.readyState === "opening") this._fail(transportError("websocket error", event));
-        else this._close("transport close", { description: "websocket connection closed", context: event });
-      };
       this._listenToWindow(opts);
+      this._open();
+    }
+
+    _open() {
+      const remembered = this.#opts.rememberUpgrade && websocketWorked && this.transports.includes("websocket");
+      this._use(this._create(remembered ? "websocket" : this.transports[0]));
+      this.transport.open();
+    }
+
+    _create(name) {
+      const opts = { ...this.#opts, ...this.#opts.transportOptions?.[name] };
+      return new TRANSPORTS[name]({ address: this._address, opts });
+    }
+
+    /** Makes a transport the one that the session is on. */
+    _use(transport) {
+      this.transport = transport;
+      transport.onopen = () => {};
+      transport.onpacket = (packet) => this._receive(packet);
+      transport.ondrain = () => this._flush();
+      transport.onerror = (err) => this._fail(err);
+      transport.onclose = (details) => {
+        if (this.readyState === "opening") this._fail(transportError("websocket error", details.context));
+        else this._close("transport close", details);
+      };
     }
 
     /** Sends one Engine.IO message: text, or bytes (ArrayBuffer, view, Blob). */
     write(message) {
-      if (this.readyState !== "open") return;
-      this._ws.send(typeof message === "string" ? "4" + message : message);
+      if (this.readyState === "open") this._send(typeof message === "string" ? "4" + message : message);
     }
 
-    /** False while the socket is not open or the browser still holds bytes of earlier messages. */
+    /** Whether a message written now would be on its way at once. */
     get writable() {
-      return this.readyState === "open" && this._ws.readyState === 1 && this._ws.bufferedAmount === 0;
+      return this.readyState === "open" && this.writeBuffer.length === 0 && this.transport.writable;
     }
 
+    /** Closes the session when all that was written is delivered to the transport and no upgrade is half done. */
     close() {
-      this._close("forced close");
+      if (this.readyState === "opening") this._close("forced close");
+      if (this.readyState !== "open") return this;
+      this.readyState = "closing";
+      this._closeWhenIdle();
       return this;
     }
 
@@ -192,23 +487,70 @@ var io = (() => {
       return true;
     }
 
-    _receive(data) {
+    // ---- packets out
+
+    _send(packet) {
+      this.writeBuffer.push(packet);
+      if (this.transport.name === "websocket") return this._flush();
+      // A request is dear: it takes along what else is written in this turn, such as attachments.
+      if (this.#flushing) return;
+      this.#flushing = true;
+      queueMicrotask(() => {
+        this.#flushing = false;
+        this._flush();
+      });
+    }
+
+    _flush() {
+      if (this.readyState === "closed" || this.upgrading || !this.transport.ready) return;
+      if (this.writeBuffer.length > 0) this.transport.send(this._takeBatch());
+      this._closeWhenIdle();
+    }
+
+    /** Takes what goes out together: for polling no more than the server reads in one request, but one packet. */
+    _takeBatch() {
+      let count = this.writeBuffer.length;
+      if (this.transport.name === "polling") {
+        let size = encodedLength(this.writeBuffer[0]);
+        for (let next = 1; next < count; next++) {
+          size += SEPARATOR.length + encodedLength(this.writeBuffer[next]);
+          if (size > this.#maxPayload) count = next;
+        }
+      }
+      return this.writeBuffer.splice(0, count);
+    }
+
+    // ---- packets in
+
+    _receive(packet) {
       if (this.readyState === "closed") return;
-      if (typeof data !== "string") return this._fire("data", data);
-      switch (data[0]) {
-        case "0": return this._handshake(data.slice(1));
-        case "1": return this._close("transport close", { description: "closed by the server" });
+      if (typeof packet !== "string") return this._fire("data", packet);
+      switch (packet[0]) {
+        case "0": return this._handshake(packet.slice(1));
+        case "1": return this._close("transport close", { description: "transport closed by the server" }, false);
         case "2":
-          this._ws.send("3");
+          this._send("3");
           this._expectPing();
           return this._fire("ping");
-        case "4": return this._fire("data", data.slice(1));
-        case "3": case "5": case "6": return; // of no use on a websocket session
+        case "4": return this._fire("data", packet.slice(1));
+        case "b": return this._receiveBase64(packet.slice(1));
+        case "3": case "5": case "6": return; // of no use outside of a probe, except to end a poll
         default: this._fail(new Error("server error"));
       }
     }
 
+    _receiveBase64(text) {
+      let bytes;
+      try {
+        bytes = fromBase64(text);
+      } catch {
+        return this._fail(new Error("server error"));
+      }
+      this._fire("data", bytes);
+    }
+
     _handshake(json) {
+      if (this.readyState !== "opening") return;
       let handshake;
       try {
         handshake = JSON.parse(json);
@@ -217,11 +559,17 @@ var io = (() => {
       }
       const delay = handshake?.pingInterval + handshake?.pingTimeout;
       if (!(delay > 0)) return this._fail(new Error("server error"));
-      this.id = handshake.sid;
+      this.id = this.transport.sid = handshake.sid;
+      this.#maxPayload = handshake.maxPayload || Infinity;
       this._pingDelay = Math.min(delay, 2 ** 31 - 1); // a longer timer would fire at once
       this.readyState = "open";
+      websocketWorked = this.transport.name === "websocket";
       this._expectPing();
       this._fire("open");
+      const upgrades = Array.isArray(handshake.upgrades) ? handshake.upgrades : [];
+      const upgradable = this.transport.name === "polling" && this.#opts.upgrade !== false &&
+        upgrades.includes("websocket") && this.transports.includes("websocket");
+      if (upgradable && this.readyState === "open") this._probe();
     }
 
     _expectPing() {
@@ -230,25 +578,91 @@ var io = (() => {
       this._pingTimer = setTimeout(() => this._close("ping timeout"), this._pingDelay);
     }
 
+    // ---- from polling to a websocket
+
+    /** Tries a WebSocket beside polling, which goes on meanwhile, and moves the session there if it works. */
+    _probe() {
+      websocketWorked = false;
+      const probe = (this.#probe = this._create("websocket"));
+      probe.sid = this.id;
+      this.#probeTimer = setTimeout(() => this._endProbe("probe error: timeout"), PROBE_TIMEOUT);
+      probe.onopen = () => probe.send(["2probe"]);
+      probe.onerror = (err) => this._endProbe(`probe error: ${err}`);
+      probe.onclose = () => this._endProbe("probe error: transport closed");
+      probe.onpacket = (packet) => {
+        // Until it is told to switch, the server says nothing else here.
+        if (packet !== "3probe" || this.upgrading) return this._endProbe("probe error");
+        // One that is about to close stays where it is.
+        if (this.readyState !== "open") return this._endProbe("probe error: socket closed");
+        this.upgrading = true;
+        try {
+          this._fire("upgrading", probe);
+        } finally {
+          this.transport.pause(() => {
+            if (this.#probe === probe) this._upgrade(probe);
+          });
+        }
+      };
+      probe.open();
+    }
+
+    _upgrade(probe) {
+      clearTimeout(this.#probeTimer);
+      this.#probe = undefined;
+      this.transport.close(false); // its session lives on
+      this._use(probe);
+      probe.send(["5"]);
+      websocketWorked = true;
+      this.upgrading = false;
+      this._flush();
+      this._fire("upgrade", probe);
+    }
+
+    /** Gives up the probe. The session stays on polling, if there is still one. */
+    _endProbe(message) {
+      const probe = this.#probe;
+      if (!probe) return;
+      clearTimeout(this.#probeTimer);
+      this.#probe = undefined;
+      probe.close();
+      if (this.upgrading) {
+        this.upgrading = false;
+        if (this.readyState !== "closed") this.transport.resume();
+        this._flush();
+      }
+      this._fire("upgradeError", Object.assign(new Error(message), { transport: probe.name }));
+    }
+
+    // ---- the end
+
     _fail(err) {
       if (this.readyState === "closed") return;
+      websocketWorked = false;
+      const rest = this.transports.filter((name) => name !== this.transport.name);
+      if (this.#opts.tryAllTransports && this.readyState === "opening" && rest.length > 0) {
+        this.transport.close();
+        this.transports = rest;
+        return this._open();
+      }
       this._fire("error", err);
       this._close("transport error", err);
     }
 
-    _close(reason, details) {
+    _closeWhenIdle() {
+      const idle = this.writeBuffer.length === 0 && this.transport.ready && !this.upgrading;
+      if (this.readyState === "closing" && idle) this._close("forced close");
+    }
+
+    _close(reason, details, farewell) {
       if (this.readyState === "closed") return;
       this.readyState = "closed";
       this.id = null;
+      this.writeBuffer = [];
       clearTimeout(this._pingTimer);
       this._unlistenToWindow?.();
-      if (this._ws) this._closeSilently(); // what was sent before is still delivered
+      this.transport.close(farewell);
       this._fire("close", reason, details);
-    }
-
-    _closeSilently() {
-      this._ws.onmessage = this._ws.onerror = this._ws.onclose = () => {};
-      this._ws.close();
+      this._endProbe("probe error: socket closed");
     }
 
     _listenToWindow(opts) {
@@ -257,7 +671,10 @@ var io = (() => {
       const offline = () => this._close("transport close", { description: "network connection lost" });
       // Firefox closes sockets before the page is told to unload, Chromium after: with this option the
       // page hears of no disconnection in either.
-      const beforeunload = () => this._closeSilently();
+      const beforeunload = () => {
+        this.#probe?.close();
+        this.transport.close();
+      };
       if (this.hostname !== "localhost") addEventListener("offline", offline);
       if (opts.closeOnBeforeunload) addEventListener("beforeunload", beforeunload);
       this._unlistenToWindow = () => {
@@ -265,15 +682,6 @@ var io = (() => {
         removeEventListener("beforeunload", beforeunload);
       };
     }
-  }
-
-  function engineUrl(address, opts) {
-    const path = opts.path.replace(/\/$/, "") + (opts.addTrailingSlash === false ? "" : "/");
-    const query = new URLSearchParams(address.query || opts.query || "");
-    query.set("EIO", "4");
-    query.set("transport", "websocket");
-    const encoded = String(query).replaceAll("+", "%20"); // a plus that was meant is %2B by now
-    return `${address.secure ? "wss" : "ws"}://${address.authority}${path}?${encoded}`;
   }
 
   // ---------------------------------------------------------------------------------------------
@@ -287,10 +695,6 @@ var io = (() => {
   const RESERVED_EVENTS = new Set([
     "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
   ]);
-
-  const isBinary = (value) =>
-    value instanceof ArrayBuffer || ArrayBuffer.isView(value) ||
-    (typeof Blob === "function" && value instanceof Blob);
 
   const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
