@@ -44,7 +44,8 @@ export async function scriptedServer() {
   };
 }
 
-function queue() {
+/** What is put in is taken out in order; `take` waits for what is not there yet. */
+export function queue() {
   const items = [];
   const takers = [];
   return {
