@@ -31,6 +31,7 @@ pub struct Packet {
     /// Where in `text` the frame begins.
     frame_start: u8,
     attachments: Box<[Bytes]>,
+    compress: bool,
 }
 
 impl Packet {
@@ -51,7 +52,12 @@ impl Packet {
 
     /// Makes a binary message: no text, one attachment.
     pub fn binary(bytes: Bytes) -> Arc<Self> {
-        Arc::new(Self { text: Bytes::new(), frame_start: 0, attachments: Box::new([bytes]) })
+        Arc::new(Self {
+            text: Bytes::new(),
+            frame_start: 0,
+            attachments: Box::new([bytes]),
+            compress: true,
+        })
     }
 
     /// Makes a packet of Engine.IO itself; `encode` appends all of it.
@@ -74,7 +80,20 @@ impl Packet {
         let size = encode_in_headroom(OpCode::Text, length, &mut head);
         buffer[..MAX_SERVER_HEAD].copy_from_slice(&head);
         let frame_start = (MAX_SERVER_HEAD - size) as u8;
-        Ok(Arc::new(Self { text: buffer.into(), frame_start, attachments }))
+        Ok(Arc::new(Self { text: buffer.into(), frame_start, attachments, compress: true }))
+    }
+
+    /// The packet, marked as not worth compressing. No effect on one that others hold already.
+    pub fn uncompressed(mut packet: Arc<Self>) -> Arc<Self> {
+        if let Some(packet) = Arc::get_mut(&mut packet) {
+            packet.compress = false;
+        }
+        packet
+    }
+
+    /// Whether it may be compressed where its transport does that.
+    pub fn is_compressible(&self) -> bool {
+        self.compress
     }
 
     /// The bytes that the packet counts against a connection's limit.

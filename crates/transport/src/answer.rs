@@ -1,16 +1,15 @@
 //! The engine's HTTP answers, as the official server words them.
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, UPGRADE,
-    USER_AGENT, X_XSS_PROTECTION,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    UPGRADE, USER_AGENT, X_XSS_PROTECTION,
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::BodyExt;
 use sockeye_engineio::Refusal;
 use sockeye_net::http::{Body, full};
 use sockeye_websocket::handshake::server as handshake;
 
-use crate::reply::Reply;
+use crate::compress::Encoding;
 use crate::request::Request;
 
 /// How long a client that is refused for now may wait before it comes back, in seconds.
@@ -63,19 +62,13 @@ pub(crate) fn not_a_websocket(refusal: handshake::Refusal) -> Response<Body> {
 }
 
 /// The answer to a poll.
-pub(crate) fn payload(reply: Reply, request: &Request) -> Response<Body> {
-    let mut response = Response::new(reply.boxed_unsync());
+pub(crate) fn payload(body: Body, request: &Request, encoding: Option<Encoding>) -> Response<Body> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
-    session_headers(&mut response, request);
-    response
-}
-
-/// The answer to the poll that opens a session.
-pub(crate) fn opening(packet: &[u8], request: &Request) -> Response<Body> {
-    let mut response = Response::new(full(packet.to_vec()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, encoding.header());
+    }
     session_headers(&mut response, request);
     response
 }
@@ -100,13 +93,6 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 pub(crate) fn unread(status: StatusCode) -> Response<Body> {
     let mut response = empty(status);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// A method that no session knows. Node answers so too, though 405 would be the word for it.
-pub(crate) fn unknown_method() -> Response<Body> {
-    let mut response = unread(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
     response
 }
 

@@ -5,7 +5,10 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::HeaderValue;
-use http::header::GetAll;
+use http::header::{ACCEPT_ENCODING, GetAll};
+
+use crate::config::Config;
+use crate::request::Request;
 
 /// A coding of HTTP (RFC 9110 §8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,34 +19,38 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// The coding that an `Accept-Encoding` likes best, gzip where it likes both alike; none if it does
-    /// not name them (RFC 9110 §12.5.3) or likes no coding better.
-    pub(crate) fn accepted(headers: GetAll<'_, HeaderValue>) -> Option<Self> {
-        let (mut gzip, mut deflate, mut identity, mut any) = (None, None, None, None);
+    /// How an answer of so many bytes to this request is compressed, if it is.
+    pub(crate) fn chosen(config: &Config, request: &Request, bytes: usize) -> Option<Self> {
+        config
+            .compress_from
+            .filter(|from| bytes >= *from)
+            .and_then(|_| Self::accepted(request.headers.get_all(ACCEPT_ENCODING)))
+    }
+
+    /// The coding that an `Accept-Encoding` likes best, of two that it likes alike the first; none if it
+    /// names neither (RFC 9110 §12.5.3). That it may like the plain text better is passed over, as by Node.
+    fn accepted(headers: GetAll<'_, HeaderValue>) -> Option<Self> {
+        let (mut named, mut any) = (Vec::new(), 0.0);
         for header in headers {
             for coding in header.to_str().unwrap_or_default().split(',') {
                 let mut parts = coding.split(';').map(str::trim);
                 let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-                let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |weight| {
-                    weight
-                        .parse::<f32>()
-                        .ok()
-                        .filter(|weight| (0.0..=1.0).contains(weight))
-                        .unwrap_or(0.0)
-                });
+                let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, weight);
                 match &*name {
-                    "gzip" | "x-gzip" => gzip = Some(weight),
-                    "deflate" => deflate = Some(weight),
-                    "identity" => identity = Some(weight),
-                    "*" => any = Some(weight),
+                    "gzip" => named.push((Self::Gzip, weight)),
+                    "deflate" => named.push((Self::Deflate, weight)),
+                    "*" => any = weight,
                     _ => {}
                 }
             }
         }
-        let weight = |named: Option<f32>| named.or(any).unwrap_or(0.0);
-        let (gzip, deflate) = (weight(gzip), weight(deflate));
-        let best = if gzip >= deflate { (Self::Gzip, gzip) } else { (Self::Deflate, deflate) };
-        (best.1 > 0.0 && best.1 >= identity.unwrap_or(0.0)).then_some(best.0)
+        for coding in [Self::Gzip, Self::Deflate] {
+            if named.iter().all(|(found, _)| *found != coding) {
+                named.push((coding, any));
+            }
+        }
+        let best = named.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        best.filter(|(_, weight)| *weight > 0.0).map(|(coding, _)| coding)
     }
 
     pub(crate) fn header(self) -> HeaderValue {
@@ -70,12 +77,17 @@ impl Encoding {
     }
 }
 
+/// A quality value (RFC 9110 §12.4.2); what is none is taken for zero.
+fn weight(text: &str) -> f32 {
+    let weight = text.parse().ok();
+    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use flate2::read::{GzDecoder, ZlibDecoder};
     use http::HeaderMap;
-    use http::header::ACCEPT_ENCODING;
     use std::io::Read as _;
 
     fn accepted(value: &'static str) -> Option<Encoding> {
@@ -87,19 +99,13 @@ mod tests {
     #[test]
     fn the_client_chooses() {
         assert_eq!(accepted("gzip, deflate, br"), Some(Encoding::Gzip));
-        assert_eq!(accepted("deflate"), Some(Encoding::Deflate));
+        assert_eq!(accepted("deflate, gzip"), Some(Encoding::Deflate));
         assert_eq!(accepted("gzip;q=0.5, deflate"), Some(Encoding::Deflate));
         assert_eq!(accepted("br, *;q=0.1"), Some(Encoding::Gzip));
+        assert_eq!(accepted("*, gzip;q=0"), Some(Encoding::Deflate));
         assert_eq!(accepted("GZIP ; q=1"), Some(Encoding::Gzip));
-        for none in [
-            "",
-            "br",
-            "identity",
-            "gzip;q=0",
-            "gzip;q=0, *;q=0",
-            "identity, gzip;q=0.5",
-            "gzip;q=x",
-        ] {
+        assert_eq!(accepted("identity, gzip;q=0.5"), Some(Encoding::Gzip));
+        for none in ["", "br", "identity", "gzip;q=0", "gzip;q=0, *;q=0", "gzip;q=x"] {
             assert_eq!(accepted(none), None, "{none}");
         }
         assert_eq!(Encoding::accepted(HeaderMap::new().get_all(ACCEPT_ENCODING)), None);

@@ -9,13 +9,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 use hyper::body::Body as HttpBody;
 use sockeye_engineio::{
-    self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport,
+    self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport, payload,
 };
 use sockeye_net::addresses::Admission;
 use sockeye_net::http::{Answer, Body, full};
 use sockeye_websocket::handshake::server as handshake;
 
 use crate::answer;
+use crate::compress::Encoding;
 use crate::config::Config;
 use crate::door::{Door, Shut};
 use crate::fault::Fault;
@@ -124,7 +125,7 @@ impl Engine {
     ) -> Answer<Upgraded<H>>
     where
         H: Handler,
-        B: HttpBody + Send,
+        B: HttpBody + Send + 'static,
         B::Data: Send,
     {
         let cors = self.config().cors.as_ref();
@@ -157,11 +158,12 @@ impl Engine {
 
     /// The head of a request whose connection comes from `peer`.
     pub fn request(&self, parts: Parts, peer: SocketAddr) -> Request {
-        let client = |headers: &HeaderMap| match &self.config().trusted_proxies {
-            Some(trusted) => trusted.client_address(peer, headers),
+        let mut address = match &self.config().trusted_proxies {
+            Some(trusted) => trusted.client_address(peer, &parts.headers),
             None => peer,
         };
-        let address = client(&parts.headers);
+        // A socket that listens on both writes an IPv4 address as one of IPv6.
+        address.set_ip(address.ip().to_canonical());
         Request::new(parts, address)
     }
 
@@ -189,7 +191,7 @@ impl Engine {
     ) -> Result<Answer<Upgraded<H>>, Refused>
     where
         H: Handler,
-        B: HttpBody + Send,
+        B: HttpBody + Send + 'static,
         B::Data: Send,
     {
         let query = Query::parse(request.uri.query().unwrap_or_default());
@@ -250,17 +252,26 @@ impl Engine {
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Response<Body>, Refused> {
         let session = self.open(request, admission, Some(Box::default()), handler)?;
-        let packet = session.open_packet(self.config().upgrades());
+        let config = self.config();
+        let mut payload = Vec::new();
+        payload::append(&mut payload, session.open_packet(config.upgrades()).text());
+        if let Some(initial) = &config.initial_packet {
+            payload::append(&mut payload, initial.text());
+        }
         let sid = session.shared().sid();
         // Its requests may come as soon as it is told its id.
         session.announce();
         drop(tokio::spawn(Task::polling(session)));
-        let mut response = answer::opening(packet.text(), request);
+        let encoding = Encoding::chosen(config, request, payload.len());
+        if let Some(encoding) = encoding {
+            payload = encoding.compress(&payload);
+        }
+        let mut response = answer::payload(full(payload), request, encoding);
         let headers = response.headers_mut();
-        if let Some(cookie) = &self.config().cookie {
+        if let Some(cookie) = &config.cookie {
             headers.append(SET_COOKIE, cookie.header(sid));
         }
-        self.config().hooks.edit(headers, request, true);
+        config.hooks.edit(headers, request, true);
         Ok(response)
     }
 

@@ -48,6 +48,14 @@ impl Entry {
         }
     }
 
+    /// Whether it may be compressed.
+    pub(crate) fn is_compressible(&self) -> bool {
+        match self {
+            Self::Packet(packet) => packet.is_compressible(),
+            Self::Ping => true,
+        }
+    }
+
     /// Appends the entry's form in a poll's answer.
     pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
         match self {

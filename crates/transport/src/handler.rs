@@ -36,6 +36,9 @@ pub trait Handler: Unpin + Send + 'static {
     /// Whether to go on reading.
     fn intake(&self) -> Intake;
 
+    /// The session goes on over a websocket.
+    fn upgraded(&mut self) {}
+
     /// The session is over. The last call.
     fn closed(&mut self, now: u64, reason: CloseReason);
 }

@@ -85,9 +85,10 @@ impl<H: Handler> Polling<H> {
     }
 
     /// Goes on over the next transport.
-    pub(crate) fn upgrade(self, next: NextTransport) -> Driver<Session<H>> {
+    pub(crate) fn upgrade(mut self, next: NextTransport) -> Driver<Session<H>> {
         let NextTransport { io, websocket, leftover, base64 } = next;
         self.shared.set_base64(base64);
+        self.session.upgraded();
         Driver::resume(websocket, io, &leftover, self.session)
     }
 
@@ -103,10 +104,11 @@ impl<H: Handler> Polling<H> {
         self.poll = arrivals.poll.or(self.poll.take());
         self.posted = arrivals.posted.or(self.posted.take());
         if self.phase != Phase::Open {
-            self.drop_posted();
+            self.pass_over_posted();
         }
         let more = self.read(now, cx);
-        if arrivals.upgrade && self.phase == Phase::Open && self.posted.is_none() {
+        // A session that is closing has its last words to say, by whatever way there is.
+        if arrivals.upgrade && self.posted.is_none() && !self.shared.outbox().is_closed() {
             return self.end_by_upgrade();
         }
         match self.write(now, arrivals.probed, cx) {
@@ -163,6 +165,19 @@ impl<H: Handler> Polling<H> {
         true
     }
 
+    /// What comes while the session is closing means nothing, but that the client closes, too: then it
+    /// waits for no last words.
+    fn pass_over_posted(&mut self) {
+        if let Some(posted) = &mut self.posted {
+            while let Some(packet) = posted.payload.next_packet() {
+                if packet.as_bytes().first() == Some(&PacketType::Close.as_byte()) {
+                    self.shared.outbox().close();
+                }
+            }
+        }
+        self.drop_posted();
+    }
+
     /// Answers the POST: it is judged, or nobody listens any more (which Node answers alike).
     fn drop_posted(&mut self) {
         if self.posted.take().is_some() {
@@ -189,8 +204,8 @@ impl<H: Handler> Polling<H> {
                 );
             };
             outbox.unblock();
-            let (mut payload, mut counted) = (Vec::new(), 0);
-            let mut last = false;
+            let (mut payload, mut counted, mut compressible) = (Vec::new(), 0, false);
+            let (mut last, mut over) = (false, false);
             while payload.len() < FULL && !last {
                 let mut batch: SmallVec<[Entry; BATCH]> = SmallVec::new();
                 let taken = outbox.poll_take(cx, 0, FULL - payload.len(), &mut batch);
@@ -201,6 +216,7 @@ impl<H: Handler> Polling<H> {
                 }
                 for entry in batch {
                     counted += entry.bytes();
+                    compressible |= entry.is_compressible();
                     entry.encode_payload(&mut payload);
                 }
             }
@@ -210,8 +226,12 @@ impl<H: Handler> Polling<H> {
                 Phase::Open if payload.is_empty() && probed => {
                     payload.push(PacketType::Noop.as_byte());
                 }
-                Phase::Closing(farewell) if last => {
-                    payload::append(&mut payload, &[farewell.as_byte()])
+                // In a payload of its own: the official client judges a farewell before the packets that
+                // came with it, and would take a `disconnect` from its server for a lost connection.
+                // A server that shuts down has no time for another poll, and no such packets.
+                Phase::Closing(farewell) if last && (payload.is_empty() || self.is_hurried()) => {
+                    payload::append(&mut payload, &[farewell.as_byte()]);
+                    over = true;
                 }
                 _ => {}
             }
@@ -221,11 +241,17 @@ impl<H: Handler> Polling<H> {
             }
             self.shared.poll_answered();
             // One that was given up meanwhile drops the reply, which ends the session.
-            let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), payload, counted));
-            if last && matches!(self.phase, Phase::Closing(_)) {
+            let sessions = self.session.sessions();
+            let reply = Reply::new(&self.shared, sessions, payload, counted, compressible);
+            let _ = poll.send(reply);
+            if over {
                 return ControlFlow::Break(());
             }
         }
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.shared.close_reason() == Some(CloseReason::ServerShuttingDown)
     }
 
     /// A GET that waits still, which the official client's never does, hears that there is nothing more
@@ -233,7 +259,7 @@ impl<H: Handler> Polling<H> {
     fn end_by_upgrade(&mut self) -> Poll<End> {
         if let Some(poll) = self.poll.take() {
             let noop = vec![PacketType::Noop.as_byte()];
-            let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), noop, 0));
+            let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), noop, 0, false));
         }
         self.shared.outbox().unblock();
         match self.shared.shut_door() {

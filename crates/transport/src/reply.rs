@@ -20,6 +20,7 @@ pub(crate) struct Reply {
     payload: Bytes,
     /// What it counts in the outbox until it is written.
     counted: usize,
+    compressible: bool,
     taken: bool,
 }
 
@@ -29,13 +30,19 @@ impl Reply {
         sessions: &Arc<Sessions>,
         payload: Vec<u8>,
         counted: usize,
+        compressible: bool,
     ) -> Self {
         let (shared, sessions) = (shared.clone(), sessions.clone());
-        Self { shared, sessions, payload: payload.into(), counted, taken: false }
+        Self { shared, sessions, payload: payload.into(), counted, compressible, taken: false }
     }
 
     pub(crate) fn payload(&self) -> &Bytes {
         &self.payload
+    }
+
+    /// Whether any of its packets may be compressed, and so all of it: as in Node.
+    pub(crate) fn is_compressible(&self) -> bool {
+        self.compressible
     }
 
     /// Puts another form of the payload in its place: the compressed one.

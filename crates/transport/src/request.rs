@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::header::{CONNECTION, HeaderName, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
+use sockeye_engineio as engineio;
 
 /// What a request is judged by: its head, and whose it is.
 #[derive(Clone, Debug)]
@@ -26,6 +27,12 @@ impl Request {
     pub(crate) fn new(parts: Parts, address: SocketAddr) -> Self {
         let Parts { method, uri, version, headers, .. } = parts;
         Self { method, uri, version, headers, address }
+    }
+
+    /// A parameter of the query, decoded; the last one where there are several, as in Node.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let pairs = engineio::pairs(self.uri.query().unwrap_or_default());
+        pairs.filter(|(found, _)| found == name).last().map(|(_, value)| value.into_owned())
     }
 
     /// Path and query as they stood in the first line.

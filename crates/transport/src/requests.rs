@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
@@ -32,14 +32,16 @@ pub(crate) async fn answer<B>(
     body: B,
 ) -> Result<Response<Body>, Refusal>
 where
-    B: HttpBody,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
 {
     match request.method {
         Method::GET => get(sessions, session, request).await,
         Method::POST => post(sessions, session, request, body).await,
         _ => {
             sessions.note(session, Fault::UnknownMethod);
-            Ok(answer::unknown_method())
+            // 405 would be the word for it; this is Node's.
+            Ok(answer::unread(StatusCode::INTERNAL_SERVER_ERROR))
         }
     }
 }
@@ -60,28 +62,29 @@ async fn get(
     };
     // Nobody answers: the session ended without a word for this poll.
     let mut reply = answered.await.map_err(|_| Refusal::UnknownSession)?;
-    let accepted = config
-        .compress_from
-        .filter(|from| reply.payload().len() >= *from)
-        .and_then(|_| Encoding::accepted(request.headers.get_all(ACCEPT_ENCODING)));
-    if let Some(encoding) = accepted {
+    let encoding = reply
+        .is_compressible()
+        .then(|| Encoding::chosen(config, request, reply.payload().len()))
+        .flatten();
+    if let Some(encoding) = encoding {
         let compressed = encoding.compress(reply.payload());
         reply.set_payload(compressed);
     }
-    let mut response = answer::payload(reply, request);
-    if let Some(encoding) = accepted {
-        response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
-    }
+    let mut response = answer::payload(reply.boxed_unsync(), request, encoding);
     config.hooks.edit(response.headers_mut(), request, false);
     Ok(response)
 }
 
-async fn post<B: HttpBody>(
+async fn post<B>(
     sessions: &Arc<Sessions>,
     session: &Arc<Shared>,
     request: &Request,
     body: B,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Refusal>
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+{
     let config = &sessions.config;
     let posting = match session.begin_post(sessions) {
         Ok(posting) => posting,
@@ -101,33 +104,47 @@ async fn post<B: HttpBody>(
         posting.abandon(Fault::PostTooLarge);
         return Ok(answer::unread(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    match read(body, max, config.body_timeout).await {
-        Read::Whole(bytes) => Ok(take(posting, bytes).await?).map(|()| {
+    // In a task of its own, so that what has come of the body is heard out whatever becomes of the client.
+    let receiving = receive(sessions.clone(), posting, body);
+    let received = tokio::spawn(receiving).await.unwrap_or(Err(Fault::PostAborted));
+    Ok(match received {
+        Ok(false) => return Err(Refusal::UnknownSession),
+        Ok(true) => {
             let mut response = answer::taken(request);
             config.hooks.edit(response.headers_mut(), request, false);
             response
-        }),
-        Read::TooLarge => {
-            posting.abandon(Fault::PostTooLarge);
-            Ok(answer::unread(StatusCode::PAYLOAD_TOO_LARGE))
         }
-        Read::TooSlow => {
-            posting.fail(Fault::PostTooSlow);
-            Ok(answer::unread(StatusCode::REQUEST_TIMEOUT))
-        }
-        // Dropped with its body unfinished, the posting ends the session.
-        Read::Broken => Ok(answer::unread(StatusCode::BAD_REQUEST)),
-    }
+        Err(Fault::PostTooLarge) => answer::unread(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(Fault::PostTooSlow) => answer::unread(StatusCode::REQUEST_TIMEOUT),
+        Err(_) => answer::unread(StatusCode::BAD_REQUEST),
+    })
 }
 
-/// Hands the body to the session, and waits until it is judged.
-async fn take(posting: Posting, bytes: Vec<u8>) -> Result<(), Refusal> {
+/// Reads the body, hands it to the session, and waits until it is judged; `false` if the session is over
+/// by then.
+async fn receive<B: HttpBody>(
+    sessions: Arc<Sessions>,
+    posting: Posting,
+    body: B,
+) -> Result<bool, Fault> {
+    let config = &sessions.config;
+    let bytes = match read(body, config.engine.max_payload, config.body_timeout).await {
+        Ok(bytes) => bytes,
+        Err(Fault::PostTooLarge) => {
+            posting.abandon(Fault::PostTooLarge);
+            return Err(Fault::PostTooLarge);
+        }
+        Err(fault) => {
+            posting.fail(fault);
+            return Err(fault);
+        }
+    };
     // What is no text is no packet either: the session shall say so.
     let text = String::from_utf8(bytes).unwrap_or_else(|_| "\u{fffd}".to_owned());
-    let judged = posting.complete(text).ok_or(Refusal::UnknownSession)?;
+    let Some(judged) = posting.complete(text) else { return Ok(false) };
     // It never answers anything but that it is over.
     let _ = judged.await;
-    Ok(())
+    Ok(true)
 }
 
 fn declared_length(request: &Request) -> Option<u64> {
@@ -135,16 +152,9 @@ fn declared_length(request: &Request) -> Option<u64> {
     length.and_then(|length| length.ok()?.parse().ok())
 }
 
-enum Read {
-    Whole(Vec<u8>),
-    TooLarge,
-    TooSlow,
-    Broken,
-}
-
 /// Reads a body of at most `max` bytes. What it holds grows with what has come, never with what was
 /// declared.
-async fn read<B: HttpBody>(body: B, max: usize, patience: Duration) -> Read {
+async fn read<B: HttpBody>(body: B, max: usize, patience: Duration) -> Result<Vec<u8>, Fault> {
     let mut body = pin!(body);
     let mut bytes = Vec::new();
     let mut timeout = pin!(sleep(patience));
@@ -155,7 +165,7 @@ async fn read<B: HttpBody>(body: B, max: usize, patience: Duration) -> Read {
             () = &mut timeout => {
                 let reward = (bytes.len() - rewarded) / SLOWEST;
                 if reward == 0 {
-                    return Read::TooSlow;
+                    return Err(Fault::PostTooSlow);
                 }
                 rewarded += reward * SLOWEST;
                 timeout.set(sleep(Duration::from_secs(reward as u64)));
@@ -163,13 +173,13 @@ async fn read<B: HttpBody>(body: B, max: usize, patience: Duration) -> Read {
             }
         };
         match frame {
-            None => return Read::Whole(bytes),
-            Some(Err(_)) => return Read::Broken,
+            None => return Ok(bytes),
+            Some(Err(_)) => return Err(Fault::PostAborted),
             Some(Ok(frame)) => {
                 // Trailers mean nothing here.
                 let Ok(mut data) = frame.into_data() else { continue };
                 if bytes.len() + data.remaining() > max {
-                    return Read::TooLarge;
+                    return Err(Fault::PostTooLarge);
                 }
                 while data.has_remaining() {
                     let chunk = data.chunk();

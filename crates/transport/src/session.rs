@@ -25,6 +25,8 @@ pub struct Session<H> {
     sessions: Arc<Sessions>,
     shared: Arc<Shared>,
     stalled: bool,
+    /// The handler knows that it is over.
+    ended: bool,
     throttle: Option<Box<Throttle>>,
     handler: H,
 }
@@ -39,7 +41,7 @@ impl<H: Handler> Session<H> {
         sessions.begin();
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
         let throttle = Throttle::new(&sessions.config, admission);
-        Self { engine, sessions, shared, stalled: false, throttle, handler }
+        Self { engine, sessions, shared, stalled: false, ended: false, throttle, handler }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -64,17 +66,28 @@ impl<H: Handler> Session<H> {
     /// The open packet is said: the heartbeat and the handler begin.
     pub(crate) fn begin(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
         self.engine = engineio::Session::open(now, &self.sessions.config.engine);
-        if let Some(packet) = &self.sessions.config.initial_packet {
-            let _ = self.shared.push(Entry::Packet(packet.clone()), Class::Reserved);
-        }
         let flow = self.handler.opened(now, cx);
         self.follow(flow)
     }
 
+    /// The session goes on over another transport.
+    pub(crate) fn upgraded(&mut self) {
+        tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), "upgraded");
+        self.handler.upgraded();
+    }
+
     /// The session is over, by its own wish. Says why.
     pub(crate) fn end(&mut self, now: u64) -> CloseReason {
-        let reason = self.shared.set_closed(CloseReason::ForcedClose);
-        self.handler.closed(now, reason);
+        self.end_because(now, CloseReason::ForcedClose)
+    }
+
+    /// Says why the session is over: for this reason, unless there was one before.
+    fn end_because(&mut self, now: u64, reason: CloseReason) -> CloseReason {
+        let reason = self.shared.set_closed(reason);
+        // It may end while it polls, and still say its last words over a websocket.
+        if !std::mem::replace(&mut self.ended, true) {
+            self.handler.closed(now, reason);
+        }
         reason
     }
 
@@ -139,6 +152,9 @@ impl<H: Handler> Protocol for Session<H> {
     fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
         // An outbox that is sealed already ends the session in `work`.
         let _ = self.shared.push(Entry::Packet(self.open_packet(&[])), Class::Reserved);
+        if let Some(packet) = &self.sessions.config.initial_packet {
+            let _ = self.shared.push(Entry::Packet(packet.clone()), Class::Reserved);
+        }
         self.announce();
         self.begin(now, cx)
     }
@@ -222,9 +238,8 @@ impl<H: Handler> Protocol for Session<H> {
                 CloseReason::TransportError
             }
         };
-        let reason = self.shared.set_closed(reason);
+        self.end_because(now, reason);
         self.sessions.remove(&self.shared);
-        self.handler.closed(now, reason);
     }
 }
 
