@@ -9,13 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_handler::yield_place;
-use sockeye_hub::Packet;
 use sockeye_net::wheel::{Sleep, sleep};
 use sockeye_outbox::Class;
-use sockeye_socketio::{ArgsError, decode_args, encode};
+use sockeye_socketio::{ArgsError, decode_args};
 use tokio::sync::oneshot;
 
-use crate::emit::EmitError;
+use crate::emit::{EmitError, encode_event};
 use crate::local::Answer;
 use crate::socket::{Socket, Source};
 
@@ -80,8 +79,7 @@ impl Socket {
     }
 
     fn send_with_ack<T: Serialize>(&self, event: &str, id: u64, data: &T) -> Result<(), EmitError> {
-        let path = self.namespace();
-        let packet = Packet::message(|buffer| encode::event(buffer, path, Some(id), event, data))?;
+        let packet = encode_event(&self.inner.namespace, event, Some(id), data)?;
         Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?)
     }
 }

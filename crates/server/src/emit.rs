@@ -11,6 +11,7 @@ use sockeye_outbox::Class;
 use sockeye_socketio::{EncodeError, encode};
 use sockeye_transport::Entry;
 
+use crate::namespace;
 use crate::socket::{Socket, Source, Undelivered};
 
 /// Why an event was not sent.
@@ -128,18 +129,33 @@ impl Socket {
     }
 
     fn event<T: Serialize>(&self, event: &str, data: &T) -> Result<Arc<Packet>, EmitError> {
-        encode_event(self.namespace(), event, data)
+        encode_event(&self.inner.namespace, event, None, data)
     }
 }
 
 /// An event's packet, for however many sockets.
 pub(crate) fn encode_event<T: Serialize>(
-    namespace: &str,
+    namespace: &namespace::Inner,
     event: &str,
+    ack: Option<u64>,
     data: &T,
 ) -> Result<Arc<Packet>, EmitError> {
-    Ok(Packet::message(|buffer| encode::event(buffer, namespace, None, event, data))?)
+    let path = &namespace.path;
+    let packet = Packet::message(|buffer| encode::event(buffer, path, ack, event, data))?;
+    let attachments = packet.attachments().len();
+    if attachments > JAVASCRIPT_ATTACHMENTS && namespace.counters().many_attachments.count() == 0 {
+        tracing::warn!(
+            target: "socket.io:socket", namespace = &**path, event, attachments,
+            "JavaScript clients disconnect at more than {JAVASCRIPT_ATTACHMENTS} attachments in an \
+             event, unless they have a parser with a higher `maxAttachments`; further events like this \
+             one are only counted"
+        );
+    }
+    Ok(packet)
 }
+
+/// The most attachments that `socket.io-parser` accepts in a packet, from 4.2.6 on.
+const JAVASCRIPT_ATTACHMENTS: usize = 10;
 
 impl From<EncodeError> for EmitError {
     fn from(error: EncodeError) -> Self {

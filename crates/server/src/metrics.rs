@@ -14,8 +14,9 @@ use crate::site::Site;
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more, and says how many there were before.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 
     fn value(&self) -> u64 {
@@ -31,6 +32,7 @@ pub(crate) struct Counters {
     pub(crate) events_queued: Counter,
     pub(crate) connects_refused: Counter,
     pub(crate) violations: Counter,
+    pub(crate) many_attachments: Counter,
 }
 
 /// Counts since the server was built; see [`Server::metrics`](crate::Server::metrics).
@@ -55,6 +57,8 @@ pub struct Metrics {
     pub connects_refused: u64,
     /// Sessions that ended because the client broke the Socket.IO protocol or one of its limits.
     pub violations: u64,
+    /// Events that were emitted with more than 10 attachments, at which JavaScript clients disconnect.
+    pub many_attachments: u64,
     /// Requests that were refused by reason: they opened no session, or named none that is open.
     pub refusals: Refusals,
     /// Requests of open sessions that were not served, by reason.
@@ -138,6 +142,7 @@ impl Counters {
             events_queued: self.events_queued.value(),
             connects_refused: self.connects_refused.value(),
             violations: self.violations.value(),
+            many_attachments: self.many_attachments.value(),
         }
     }
 }

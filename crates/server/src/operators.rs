@@ -113,7 +113,7 @@ impl Broadcast {
     ///
     /// [`EmitError::Encode`]; that nobody is there to hear it is no error.
     pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
-        let packet = encode_event(&self.namespace.path, event, &data)?;
+        let packet = encode_event(&self.namespace, event, None, &data)?;
         self.namespace.hub.for_each(&self.selection, |socket| {
             let _ = socket.deliver_or_disconnect(&packet, self.class, Source::Broadcast);
         });

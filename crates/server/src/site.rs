@@ -93,7 +93,7 @@ async fn answer<A: App, B>(
     body: B,
 ) -> Answer<Upgraded<A::Handler>>
 where
-    B: HttpBody + Send,
+    B: HttpBody + Send + 'static,
     B::Data: Send,
 {
     let engine = &app.site().engine;

@@ -11,6 +11,7 @@ use sockeye_hub::Packet;
 use sockeye_net::Wired;
 use sockeye_outbox::{Class, Refused};
 use sockeye_transport::{Entry, Handshake, Shared};
+use tokio::sync::watch;
 
 use super::connection::Message;
 
@@ -18,6 +19,8 @@ use super::connection::Message;
 #[derive(Clone)]
 pub struct Sender {
     session: Arc<Shared>,
+    /// Whether the session has upgraded; its sender goes with the session.
+    upgraded: watch::Receiver<bool>,
 }
 
 /// Why a message was not sent.
@@ -45,8 +48,8 @@ pub enum TrySendError {
 }
 
 impl Sender {
-    pub(super) fn new(session: Arc<Shared>) -> Self {
-        Self { session }
+    pub(super) fn new(session: Arc<Shared>, upgraded: watch::Receiver<bool>) -> Self {
+        Self { session, upgraded }
     }
 
     /// Queues a message. A client for which too much waits is disconnected, so that it learns that it
@@ -56,14 +59,27 @@ impl Sender {
     ///
     /// [`SendError`].
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        match self.queue(message.into()) {
+        self.send_or_disconnect(message.into(), true)
+    }
+
+    /// As [`send`](Self::send), for a message that is not worth compressing.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.send_or_disconnect(message.into(), false)
+    }
+
+    fn send_or_disconnect(&self, message: Message, compress: bool) -> Result<(), SendError> {
+        match self.queue(message, compress) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(SendError::Closed),
             Err(TrySendError::Separator(_)) => Err(SendError::Separator),
             Err(TrySendError::Full(message)) => {
                 // Within a wake-up nothing is written before its end: that is no fault of the client.
                 self.session.flush(&mut Box::default());
-                if self.queue(message).is_ok() {
+                if self.queue(message, compress).is_ok() {
                     return Ok(());
                 }
                 self.session.discard(CloseReason::TransportError);
@@ -78,7 +94,7 @@ impl Sender {
     ///
     /// [`TrySendError`] hands the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.queue(message.into())
+        self.queue(message.into(), true)
     }
 
     /// Queues a message as soon as there is room for it. Dropping the future before it is ready queues
@@ -119,6 +135,12 @@ impl Sender {
         self.session.transport()
     }
 
+    /// Ready with `true` once the session is on a websocket, with `false` if it ends before. Cancel
+    /// safe.
+    pub async fn upgraded(&self) -> bool {
+        self.upgraded.clone().wait_for(|upgraded| *upgraded).await.is_ok()
+    }
+
     /// The request that opened the session.
     pub fn handshake(&self) -> &Handshake {
         self.session.handshake()
@@ -145,8 +167,13 @@ impl Sender {
         self.session.outbox().notify();
     }
 
-    fn queue(&self, message: Message) -> Result<(), TrySendError> {
-        let Some(packet) = packet(&message) else { return Err(TrySendError::Separator(message)) };
+    fn queue(&self, message: Message, compress: bool) -> Result<(), TrySendError> {
+        let Some(mut packet) = packet(&message) else {
+            return Err(TrySendError::Separator(message));
+        };
+        if !compress {
+            packet = Packet::uncompressed(packet);
+        }
         match self.session.push(Entry::Packet(packet), Class::Data) {
             Ok(()) => Ok(()),
             Err(Refused::Full(_)) => Err(TrySendError::Full(message)),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Context;
 
 use bytes::Bytes;
-use sockeye_engineio::CloseReason;
+use sockeye_engineio::{CloseReason, Transport};
 use sockeye_net::Intake;
 use sockeye_transport::{Flow, Handler, Shared};
+use tokio::sync::watch;
 
 use super::Inner;
 use super::connection::{Connection, Message};
@@ -19,17 +20,19 @@ pub(crate) struct Session {
     engine: Arc<Inner>,
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
+    upgraded: watch::Sender<bool>,
 }
 
 impl Session {
     pub(super) fn new(engine: Arc<Inner>, shared: Arc<Shared>) -> Self {
-        Self { engine, shared, inbox: Arc::default() }
+        let upgraded = watch::Sender::new(shared.transport() == Transport::Websocket);
+        Self { engine, shared, inbox: Arc::default(), upgraded }
     }
 }
 
 impl Handler for Session {
     fn opened(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
-        let sender = Sender::new(self.shared.clone());
+        let sender = Sender::new(self.shared.clone(), self.upgraded.subscribe());
         let max = self.engine.kind.max_waiting_bytes;
         self.engine.spawn(Connection::new(self.inbox.clone(), max, sender));
         ControlFlow::Continue(())
@@ -63,6 +66,10 @@ impl Handler for Session {
         } else {
             Intake::Open
         }
+    }
+
+    fn upgraded(&mut self) {
+        self.upgraded.send_replace(true);
     }
 
     fn closed(&mut self, _: u64, _: CloseReason) {

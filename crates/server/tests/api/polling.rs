@@ -180,7 +180,9 @@ async fn a_client_that_is_put_out_hears_so_even_if_no_poll_waits() {
     socket.emit("last words", ()).unwrap();
     socket.disconnect_client();
     within(socket.closed()).await;
-    assert_eq!(client.poll().await, "42[\"last words\"]\u{1e}41\u{1e}1");
+    assert_eq!(client.poll().await, "42[\"last words\"]\u{1e}41");
+    // Behind its own poll: the official client would hear of it before what came along.
+    assert_eq!(client.poll().await, "1");
     let gone = client.request("GET", "", b"").await;
     assert_eq!(gone.status, 400);
     within(async {
@@ -206,6 +208,23 @@ async fn a_closing_server_answers_the_polls_that_wait_and_opens_no_sessions() {
     assert_eq!(poll.recv_http().await.text(), "1");
     within(closing).await.unwrap();
     assert_eq!(server.clients(), 0);
+}
+
+#[tokio::test]
+async fn a_closing_server_says_all_it_has_to_say_in_the_last_poll() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let server = serve_namespace(namespace).await;
+    let (client, _) = Polling::socketio(server.address).await;
+    let socket = sockets.next().await;
+    let mut poll = client.begin_poll().await;
+    until_writable(&socket).await;
+    let io = server.io.clone();
+    // Both in one turn of the runtime, so that the poll finds both.
+    tokio::spawn(async move {
+        io.emit("last words", ()).unwrap();
+        io.close().await;
+    });
+    assert_eq!(poll.recv_http().await.text(), "42[\"last words\"]\u{1e}1");
 }
 
 #[tokio::test]
