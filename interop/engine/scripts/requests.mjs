@@ -42,7 +42,7 @@ export default {
     await t.refused("allowRequest, a message", "GET", "/refusing/", { refuse: "with words" });
     await t.shown("allowRequest, accepted", t.call("GET", "/refusing/"));
     await t.refused("no id", "GET", "/ids/", { id: "fail" });
-    await t.shown("an id of its own", t.call("GET", "/ids/", { id: "an-id-of-mine" }));
+    await t.shown("an id of its own", t.call("GET", "/ids/", { id: "an-id-of-mine-for-20" }));
   },
 
   async "refusals of a session's requests"(t) {

@@ -14,7 +14,7 @@ export default {
     t.log(`below the path: ${below.handshake}`);
     const empty = await t.websocketSession("/plain/", { sid: "" });
     t.log(`an empty sid is none: ${empty.handshake}`);
-    const own = await t.websocketSession("/ids/", { id: "an-id-of-mine-too" });
+    const own = await t.websocketSession("/ids/", { id: "an-id-of-mine-too-20" });
     t.log(`an id of its own: ${own.handshake}`);
     const allowed = await t.websocketSession("/refusing/");
     t.log(`allowRequest, accepted: ${allowed.handshake}`);

@@ -12,16 +12,12 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use sockeye::{Args, Data, Namespace, Server, Socket};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use sockeye_interop::{bind, stdin_closed};
 
-const TUTORIAL: &str = include_str!("../../tutorial/index.html");
+const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--port").skip(1);
-    let port = arguments.next().and_then(|port| port.parse().ok()).unwrap_or(0);
-
     let io = Server::builder()
         .namespace(root::namespace())
         .namespace(admin::namespace())
@@ -29,22 +25,15 @@ async fn main() -> std::io::Result<()> {
         .namespace(Namespace::new("/имя").on("echo", echo))
         .fallback(Router::new().route("/tutorial/", get(|| async { Html(TUTORIAL) })))
         .build();
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-
+    let listener = bind().await?;
     tokio::select! {
         served = io.serve_listener(listener) => served,
-        // What is written there does not matter, only that it ends.
-        _ = drain_stdin() => {
+        () = stdin_closed() => {
             io.close().await;
             // The thread that reads standard input cannot be stopped.
             std::process::exit(0);
         }
     }
-}
-
-async fn drain_stdin() -> std::io::Result<u64> {
-    tokio::io::copy(&mut tokio::io::stdin().take(u64::MAX), &mut tokio::io::sink()).await
 }
 
 /// Its connect handler takes 50 ms.

@@ -1,0 +1,89 @@
+//! The configurations.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use sockeye::engine::{Engine, EngineBuilder};
+use sockeye::{Cookie, Cors, Request, SameSite, Transport};
+
+/// Every path with its options.
+pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
+    let millis = Duration::from_millis;
+    let plain = Engine::builder;
+    vec![
+        ("/plain", plain()),
+        ("/small", plain().max_payload(100)),
+        ("/fast", plain().ping_interval(millis(300)).ping_timeout(millis(200))),
+        ("/hasty", plain().upgrade_timeout(millis(200))),
+        ("/polling-only", plain().transports([Transport::Polling])),
+        ("/websocket-only", plain().transports([Transport::Websocket])),
+        ("/no-upgrades", plain().allow_upgrades(false)),
+        ("/compressed", plain().http_compression(Some(100))),
+        ("/uncompressed", plain().http_compression(None)),
+        ("/cookie", plain().cookie(Cookie::default())),
+        ("/cookie-custom", plain().cookie(cookie())),
+        ("/cors", plain().cors(one_origin())),
+        ("/cors-any", plain().cors(built(Cors::any()))),
+        ("/cors-reflect", plain().cors(built(Cors::origin_if(|_| true)))),
+        (
+            "/cors-list",
+            plain().cors(built(Cors::origins(["http://a.b", "http://c.d"]).credentials(true))),
+        ),
+        ("/refusing", plain().allow_request(refuse)),
+        ("/headers", plain().on_initial_headers(set("x-initial")).on_headers(set("x-each"))),
+        ("/initial", plain().initial_packet("hello")),
+        ("/ids", ids(plain())),
+    ]
+}
+
+fn built(cors: sockeye::CorsBuilder) -> Cors {
+    cors.build().expect("the origins are origins")
+}
+
+fn cookie() -> Cookie {
+    Cookie::new("session")
+        .path("/custom/")
+        .domain("a.b")
+        .max_age(Duration::from_secs(3600))
+        .same_site(SameSite::Strict)
+        .secure(true)
+        .http_only(false)
+}
+
+fn one_origin() -> Cors {
+    let cors = Cors::origins(["http://a.b"])
+        .credentials(true)
+        .methods([Method::GET, Method::POST])
+        .allowed_headers(["x-foo"])
+        .exposed_headers(["x-bar"])
+        .max_age(Duration::from_secs(600));
+    built(cors)
+}
+
+fn refuse(request: &Request) -> impl Future<Output = Result<(), sockeye::Forbidden>> + use<> {
+    let refusal = match request.query("refuse").as_deref() {
+        None => Ok(()),
+        Some("with words") => Err(sockeye::Forbidden::new("no entry")),
+        Some(_) => Err(sockeye::Forbidden::default()),
+    };
+    async { refusal }
+}
+
+fn set(name: &'static str) -> impl Fn(&mut HeaderMap, &Request) + Send + Sync + 'static {
+    move |headers, request| {
+        let method = HeaderValue::from_str(request.method.as_str());
+        headers.insert(HeaderName::from_static(name), method.expect("a method is a token"));
+    }
+}
+
+/// `None` where the standard id is to be made: then the twin makes one of its own.
+fn ids(builder: EngineBuilder) -> EngineBuilder {
+    builder.generate_id(|request| match request.query("id") {
+        Some(id) => id.parse().ok(),
+        None => {
+            let mut random = [0; 15];
+            getrandom::fill(&mut random).ok()?;
+            Some(sockeye::Sid::new(random))
+        }
+    })
+}
