@@ -30,6 +30,7 @@ export default {
     for (const type of ["text/plain;charset=UTF-8", "text/plain", "application/json", "application/x-www-form-urlencoded", "image/png"]) {
       await posted(t, `content-type: ${type}`, "4typed", { headers: { "content-type": type } });
     }
+    await posted(t, "binary only in name", "4typed", { headers: { "content-type": "application/octet-stream; charset=UTF-8" } });
     await posted(t, "chunked", "4chunked", { headers: { "transfer-encoding": "chunked" } });
     const session = await t.session("/plain/");
     await session.post("bAQIDBA==\x1e4text");

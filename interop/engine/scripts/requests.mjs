@@ -20,6 +20,9 @@ export default {
     const sids = [];
     for (let i = 0; i < 50; i++) sids.push((await t.session("/plain/")).sid);
     t.log(`20 characters: ${sids.every((sid) => /^[\w-]{20}$/.test(sid))}, all differ: ${new Set(sids).size === sids.length}`);
+    const websocket = await t.websocketSession("/plain/");
+    t.log(`over websocket: ${/^[\w-]{20}$/.test(websocket.sid)}`);
+    t.log(`transports: ${(await t.event(sids[0], "connection")).transport}, ${(await websocket.event("connection")).transport}`);
   },
 
   async "every refusal over polling"(t) {
