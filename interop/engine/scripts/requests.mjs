@@ -13,6 +13,7 @@ export default {
     await t.shown("the last of two counts", t.get("/plain/?EIO=3&EIO=4&transport=nope&transport=polling"));
     await t.shown("escapes", t.get("/plain/?%45IO=4&transport=poll%69ng"));
     await t.shown("a body of a GET is no matter", t.call("GET", "/plain/", {}, { headers: { "content-length": "6" }, body: "4hello" }));
+    await t.shown("without the slash at the end", t.get("/plain?EIO=4&transport=polling"));
     await t.shown("outside of every path", t.get("/nowhere/?EIO=4&transport=polling"));
   },
 

@@ -51,11 +51,11 @@ export default {
   async "an upgrade with the transport polling"(t) {
     const socket = t.websocket("/plain/", { transport: "polling" });
     const { refused } = await socket.opened;
-    t.log(refused ?? `101, then ${await socket.next()}`);
+    t.log(`of no session: ${refused ?? `101, then ${await socket.next()}`}`);
     const session = await t.session("/plain/");
     const other = t.websocket("/plain/", session.query({ transport: "polling" }));
     const { refused: again } = await other.opened;
-    t.log(again ?? `of a session: 101, then ${await other.next()}`);
+    t.log(`of a session: ${again ?? `101, then ${await other.next()}`}`);
     await session.alive("the session");
   },
 
