@@ -21,6 +21,13 @@ export function within(promise, what, ms = PATIENCE) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+/** The same for what a script may come to await only later, or not at all once something else has failed. */
+function timely(promise, what) {
+  const result = within(promise, what);
+  result.catch(() => {});
+  return result;
+}
+
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Items that are waited for, each taken once. */
@@ -88,7 +95,7 @@ export function tools({ url, journal }) {
     open.add(request);
     request.on("error", (err) => resolve({ error: err.code }));
     if (body !== null) request.end(body);
-    return { request, answer: within(answer, `${method} ${target}`) };
+    return { request, answer: timely(answer, `${method} ${target}`) };
   }
 
   const call = (method, path, query, options) => begin(method, address(path, query), options).answer;
@@ -96,8 +103,8 @@ export function tools({ url, journal }) {
   const get = (target, options) => begin("GET", target, options).answer;
 
   /**
-   * Resolves when the server has surely read what has been written before: it has answered three later requests, each on
-   * its way after the one before. (A poll that waits shows nothing of itself.)
+   * Resolves when the server has had every occasion to read what was written before, for a poll that waits shows nothing
+   * of itself: it has answered three later requests, one after the other.
    */
   async function passed() {
     for (let i = 0; i < 3; i++) await get("/nowhere/");
@@ -204,7 +211,7 @@ export function tools({ url, journal }) {
       socket.on("error", (err) => resolve({ refused: err.code ?? err.message }));
     });
     return {
-      opened: within(opened, `the websocket to ${path}`),
+      opened: timely(opened, `the websocket to ${path}`),
       next: () => arrivals.take("a message of the websocket"),
       send: (...messages) => messages.forEach((message) => socket.send(message)),
       close: () => socket.close(),
@@ -255,7 +262,8 @@ export function tools({ url, journal }) {
   }
 
   return {
-    lines, log, show, unanswered, shown, refused, passed, get, call, session, websocket, websocketSession, websocketRefused, raw, address, port, journal, event,
+    lines, log, show, shown, refused, passed, get, call, address, unanswered, raw, session, event,
+    websocket, websocketSession, websocketRefused,
     end() {
       for (const each of open) each.terminate ? each.terminate() : each.destroy();
       agent.destroy();
