@@ -20,6 +20,7 @@ after(() => browser?.close());
 // ---- what a person sees and does
 
 const status = (page, state) => page.waitForSelector(`#status[data-state="${state}"]`);
+const transport = (page, name) => page.waitForSelector(`#status[data-state="connected"] #transport:text-is("${name}")`);
 const ready = (page) => page.waitForSelector('body[data-ready="true"]');
 const viewing = (page, id) => page.waitForSelector(`#conversation-title[data-conversation="${id}"]`);
 const system = (page, text) => page.waitForSelector(`#log .system:text-is(${JSON.stringify(text)})`);
@@ -47,6 +48,26 @@ const atEnd = (page) => page.waitForFunction(() => {
 
 const texts = (page) => page.$$eval("#log .message .bubble", (nodes) => nodes.map((node) => node.firstChild.textContent));
 
+// ---- what runs in a page before everything else
+
+function withoutWebSocket() {
+  window.WebSocket = class {
+    constructor() {
+      throw new DOMException("blocked", "SecurityError");
+    }
+  };
+}
+
+/** Keeps the probe back until the test calls `letUpgrade()`. */
+function heldUpgrade() {
+  const released = new Promise((resolve) => (window.letUpgrade = resolve));
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (data) {
+    if (data === "2probe") released.then(() => send.call(this, data));
+    else send.call(this, data);
+  };
+}
+
 async function enter(page, name) {
   await page.fill("#name-input", name);
   await page.click("#name-submit");
@@ -72,9 +93,10 @@ for (const [name, start] of Object.entries(chatServers)) {
     const pages = [];
     t.after(() => Promise.all(contexts.map((context) => context.close())));
     /** Each person has a browser profile of their own. */
-    const person = async (options = DESKTOP) => {
+    const person = async (options = DESKTOP, script) => {
       const context = await browser.newContext(options);
       contexts.push(context);
+      if (script) await context.addInitScript(script);
       const page = await openPage(context, `${server.url}/`);
       pages.push(page);
       return page;
@@ -86,19 +108,21 @@ for (const [name, start] of Object.entries(chatServers)) {
     await t.test("a name is asked for, checked and kept", async () => {
       ann = await person();
       await status(ann, "connected");
-      assert.equal(await ann.textContent("#transport"), "websocket");
+      await transport(ann, "websocket");
       assert.ok(await ann.isVisible("#name-dialog"));
       await enter(ann, "  Ann  ");
       assert.equal(await ann.textContent("#me-name"), "Ann");
       await online(ann, "Ann");
 
-      ben = await person({ ...DESKTOP, colorScheme: "dark" });
+      // Where Ben sits no websocket gets through: all that follows works over polling as well.
+      ben = await person({ ...DESKTOP, colorScheme: "dark" }, withoutWebSocket);
       await ben.fill("#name-input", "ann");
       await ben.click("#name-submit");
       await ben.waitForFunction(() => document.getElementById("name-error").textContent.includes("online has this name"));
       await enter(ben, "Ben");
       await Promise.all([online(ann, "Ann", "Ben"), online(ben, "Ann", "Ben"), inRoom(ann, "lobby", 2), inRoom(ben, "lobby", 2)]);
       await system(ann, "Ben joined the room");
+      await transport(ben, "polling");
     });
 
     await t.test("messages both ways, as text, with ticks", async () => {
@@ -110,6 +134,26 @@ for (const [name, start] of Object.entries(chatServers)) {
       await message(ann, "two\nlines", { author: "Ben" });
       assert.equal(await ben.$$eval("#log img", (nodes) => nodes.length), 0);
       assert.deepEqual(await texts(ann), await texts(ben));
+    });
+
+    await t.test("the transport is shown, and changes with the upgrade", async () => {
+      const tom = await person(PHONE, heldUpgrade);
+      await transport(tom, "polling");
+      assert.equal(await tom.textContent("#announcer"), "Connected over polling");
+      await enter(tom, "Tom");
+      await write(tom, "by polling");
+      await message(ann, "by polling", { author: "Tom" });
+      await tom.screenshot({ path: `${SCREENSHOTS}${name}-phone-polling.png` });
+      await tom.evaluate(() => letUpgrade());
+      await transport(tom, "websocket");
+      assert.equal(await tom.textContent("#announcer"), "Connected over websocket");
+      assert.ok(await tom.isVisible("#transport"));
+      const wide = await tom.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      assert.equal(wide, false, "the page scrolls sideways");
+      await write(tom, "by websocket");
+      await message(ann, "by websocket", { author: "Tom" });
+      await leave(tom);
+      await Promise.all([online(ann, "Ann", "Ben"), online(ben, "Ann", "Ben")]);
     });
 
     await t.test("typing is shown, and ends with the message", async () => {
@@ -199,6 +243,7 @@ for (const [name, start] of Object.entries(chatServers)) {
       server = await start(port);
       await Promise.all([ann, ben].map((page) => page.evaluate(() => document.getElementById("retry").click()))); // hidden if it was quicker
       await Promise.all([ready(ann), ready(ben), status(ann, "connected"), status(ben, "connected")]);
+      await Promise.all([transport(ann, "websocket"), transport(ben, "polling")]);
       assert.equal(await ann.isVisible("#banner"), false);
       await Promise.all([online(ann, "Ann", "Benjamin"), online(ben, "Ann", "Benjamin"), inRoom(ann, "harbour", 2)]);
       await message(ann, "written while away 2", { state: "delivered" });

@@ -3,7 +3,7 @@
 import { conversation, randomId, state, store } from "./state.js";
 import {
   addEntry, askName, closeNameDialog, draw, drawHeader, drawLog, drawPeople, drawRooms, drawTyping,
-  errorText, isAtEnd, redrawEntry, show, showRoomError, showStatus,
+  errorText, isAtEnd, redrawEntry, show, showRoomError, showStatus, showTransport,
 } from "./view.js";
 
 const ACK_TIMEOUT = 10_000;
@@ -34,6 +34,13 @@ socket.on("connect", () => {
   setStatus("connected", "Connected", { transport: socket.io.engine.transport.name });
   if (state.name === "") askName();
   else sayHello(state.name);
+});
+
+// Each connection has an engine of its own. It may move to a websocket before the socket has joined, or long after.
+socket.io.on("open", () => {
+  socket.io.engine.on("upgrade", ({ name }) => {
+    if (socket.connected) showTransport(name);
+  });
 });
 
 socket.on("disconnect", (reason) => {

@@ -309,12 +309,20 @@ export function focusComposer() {
 /** `kind` is connecting, connected, reconnecting or offline; without a `banner` there is none. */
 export function showStatus(kind, text, { transport = "", banner = "" } = {}) {
   // A screen reader hears of a change of state, not of every second of the countdown.
-  if ($("status").dataset.state !== kind) $("announcer").textContent = text;
+  if ($("status").dataset.state !== kind) $("announcer").textContent = transport ? `${text} over ${transport}` : text;
   $("status").dataset.state = kind;
   $("status-text").textContent = text;
   $("transport").textContent = transport;
+  $("transport").classList.remove("changed");
   $("banner").hidden = banner === "";
   $("banner-text").textContent = banner;
+}
+
+/** The connection goes on over another transport. */
+export function showTransport(name) {
+  $("transport").textContent = name;
+  $("transport").classList.add("changed");
+  $("announcer").textContent = `Connected over ${name}`;
 }
 
 /** Why a room was not joined, or "". */
