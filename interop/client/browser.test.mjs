@@ -30,7 +30,7 @@ after(async () => {
 
 /** Runs `body` with a page, and the address and the requests of an npm server with these options. */
 function check(title, options, body) {
-  test(title, { timeout: 20_000 }, async () => {
+  test(title, { timeout: 20_000 }, async (t) => {
     const http = createServer();
     const io = new Server(http, typeof options === "function" ? options() : options);
     const connections = queue();
@@ -42,16 +42,15 @@ function check(title, options, body) {
       connections.put(socket);
     });
     await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
-    const context = await browser.newContext();
-    try {
-      page = await openPage(context, origin);
-      await body(`http://127.0.0.1:${http.address().port}`, { connection: connections.take, requests });
-      assert.deepEqual(page.problems, []);
-    } finally {
-      await context.close();
+    t.after(() => {
       io.close();
       http.closeAllConnections();
-    }
+    });
+    const context = await browser.newContext();
+    t.after(() => context.close());
+    page = await openPage(context, origin);
+    await body(`http://127.0.0.1:${http.address().port}`, { connection: connections.take, requests });
+    assert.deepEqual(page.problems, []);
   });
 }
 

@@ -69,8 +69,8 @@ for (const [serverName, start] of Object.entries(scenarioServers)) {
       await next(socket.io.engine, "upgrading");
       const lost = next(socket.io, "close");
       await server.stop("SIGKILL");
-      socket.emit("collect", "kept");
       await lost;
+      socket.emit("collect", "kept");
       server = await start(port);
       await next(socket, "connect");
       assert.deepEqual(await socket.emitWithAck("collected"), ["kept"]);

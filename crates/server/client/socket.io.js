@@ -224,7 +224,9 @@ var io = (() => {
     async send(packets) {
       this.ready = false;
       try {
-        await this.#request("POST", (await asText(packets)).join(SEPARATOR));
+        const body = (await asText(packets)).join(SEPARATOR);
+        if (this.#closed) return;
+        await this.#request("POST", body);
       } catch (err) {
         this.ready = true;
         if (!this.#closed) this.onerror(err);
