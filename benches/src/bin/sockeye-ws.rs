@@ -28,34 +28,39 @@ struct Echoes;
 impl Endpoint for Echoes {
     type Successor = Echo;
 
-    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Answer<Echo> {
-        let judged = handshake::judge(handshake::Request {
-            method: request.method().as_str(),
-            version: (1, 1),
-            headers: request
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_bytes())),
-        });
-        match judged {
-            Ok(accept) => {
-                let response = Response::builder()
-                    .status(StatusCode::SWITCHING_PROTOCOLS)
-                    .header("upgrade", "websocket")
-                    .header("connection", "Upgrade")
-                    .header("sec-websocket-accept", accept.accept_key.as_str())
-                    .body(())
-                    .expect("these headers are valid");
-                Answer::Upgrade(
-                    response,
-                    Echo { outbox: Outbox::new(1 << 20), limits: Limits::default() },
-                )
-            }
-            Err(refusal) => {
-                let mut response = Response::new(full(refusal.to_string()));
-                *response.status_mut() = StatusCode::BAD_REQUEST;
-                Answer::Http(response)
-            }
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        _: SocketAddr,
+    ) -> impl Future<Output = Answer<Echo>> + Send + use<> {
+        std::future::ready(answer(&request))
+    }
+}
+
+fn answer(request: &Request<Incoming>) -> Answer<Echo> {
+    let judged = handshake::judge(handshake::Request {
+        method: request.method().as_str(),
+        version: (1, 1),
+        headers: request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+    });
+    match judged {
+        Ok(accept) => {
+            let response = Response::builder()
+                .status(StatusCode::SWITCHING_PROTOCOLS)
+                .header("upgrade", "websocket")
+                .header("connection", "Upgrade")
+                .header("sec-websocket-accept", accept.accept_key.as_str())
+                .body(())
+                .expect("these headers are valid");
+            Answer::Upgrade(
+                response,
+                Echo { outbox: Outbox::new(1 << 20), limits: Limits::default() },
+            )
+        }
+        Err(refusal) => {
+            let mut response = Response::new(full(refusal.to_string()));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            Answer::Http(response)
         }
     }
 }

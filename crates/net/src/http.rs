@@ -79,11 +79,14 @@ pub trait Endpoint: Clone + Send + Sync + Unpin + 'static {
     type Successor: Successor;
 
     /// Answers one request of the client at `peer`.
+    ///
+    /// The call is made as soon as the request's head is there. The future is dropped when the client goes
+    /// away, be it before its first poll.
     fn answer(
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> impl Future<Output = Answer<Self::Successor>> + Send;
+    ) -> impl Future<Output = Answer<Self::Successor>> + Send + use<Self>;
 }
 
 /// A connection handed over by HTTP.
@@ -195,9 +198,9 @@ async fn speak_http<E: Endpoint>(
     let upgraded = Arc::new(Mutex::new(None));
     let slot = upgraded.clone();
     let service = service_fn(move |request| {
-        let (endpoint, slot) = (endpoint.clone(), slot.clone());
+        let (answering, slot) = (endpoint.answer(request, peer), slot.clone());
         Box::pin(async move {
-            let response = match endpoint.answer(request, peer).await {
+            let response = match answering.await {
                 Answer::Http(response) => response,
                 Answer::Upgrade(response, successor) => {
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(successor);

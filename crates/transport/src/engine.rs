@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::{ORIGIN, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Body as HttpBody;
 use sockeye_engineio::{
     self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport, payload,
@@ -39,6 +40,9 @@ const REVISION: u8 = 4;
 pub struct Engine {
     sessions: Arc<Sessions>,
 }
+
+/// An answer that is being made.
+pub type Answering<H> = Pin<Box<dyn Future<Output = Answer<Upgraded<H>>> + Send>>;
 
 /// A refusal, and what is to be said of it beyond its own words.
 struct Refused {
@@ -116,8 +120,34 @@ impl Engine {
     /// that `handler` makes, serves one that is open, or says in an HTTP response why not.
     ///
     /// Dropping the future is what a client does that goes away; it ends a session only where Node's
-    /// server ends it too.
-    pub async fn answer<H, B>(
+    /// server ends it too. What a POST has brought is heard out: hyper drops a request's future as soon as
+    /// it sees the client go, be it before the first poll, although all of the body may be there. So a
+    /// POST is answered in a task of its own, which this call begins.
+    pub fn answer<H, B>(
+        &self,
+        request: Request,
+        body: B,
+        handler: impl FnOnce(&Arc<Shared>) -> H + Send + 'static,
+    ) -> Answering<H>
+    where
+        H: Handler,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+    {
+        let (engine, post) = (self.clone(), request.method == Method::POST);
+        let answering = async move { engine.answer_one(&request, body, handler).await };
+        if !post {
+            return Box::pin(answering);
+        }
+        let task = tokio::spawn(answering);
+        Box::pin(async move {
+            // It ends early only with the runtime, or by a panic of the application's hooks.
+            let failed = |_| Answer::Http(answer::unread(StatusCode::INTERNAL_SERVER_ERROR));
+            task.await.unwrap_or_else(failed)
+        })
+    }
+
+    async fn answer_one<H, B>(
         &self,
         request: &Request,
         body: B,
@@ -125,7 +155,7 @@ impl Engine {
     ) -> Answer<Upgraded<H>>
     where
         H: Handler,
-        B: HttpBody + Send + 'static,
+        B: HttpBody + Send,
         B::Data: Send,
     {
         let cors = self.config().cors.as_ref();
@@ -191,7 +221,7 @@ impl Engine {
     ) -> Result<Answer<Upgraded<H>>, Refused>
     where
         H: Handler,
-        B: HttpBody + Send + 'static,
+        B: HttpBody + Send,
         B::Data: Send,
     {
         let query = Query::parse(request.uri.query().unwrap_or_default());

@@ -44,7 +44,7 @@ mod throttle;
 pub use config::Config;
 pub use cookie::{Cookie, SameSite};
 pub use cors::{Cors, CorsBuilder, CorsError};
-pub use engine::Engine;
+pub use engine::{Answering, Engine};
 pub use entry::Entry;
 pub use fault::Fault;
 pub use handler::{Flow, Handler};

@@ -32,8 +32,7 @@ pub(crate) async fn answer<B>(
     body: B,
 ) -> Result<Response<Body>, Refusal>
 where
-    B: HttpBody + Send + 'static,
-    B::Data: Send,
+    B: HttpBody,
 {
     match request.method {
         Method::GET => get(sessions, session, request).await,
@@ -82,8 +81,7 @@ async fn post<B>(
     body: B,
 ) -> Result<Response<Body>, Refusal>
 where
-    B: HttpBody + Send + 'static,
-    B::Data: Send,
+    B: HttpBody,
 {
     let config = &sessions.config;
     let posting = match session.begin_post(sessions) {
@@ -104,10 +102,7 @@ where
         posting.abandon(Fault::PostTooLarge);
         return Ok(answer::unread(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    // In a task of its own, so that what has come of the body is heard out whatever becomes of the client.
-    let receiving = receive(sessions.clone(), posting, body);
-    let received = tokio::spawn(receiving).await.unwrap_or(Err(Fault::PostAborted));
-    Ok(match received {
+    Ok(match receive(sessions, posting, body).await {
         Ok(false) => return Err(Refusal::UnknownSession),
         Ok(true) => {
             let mut response = answer::taken(request);
@@ -123,7 +118,7 @@ where
 /// Reads the body, hands it to the session, and waits until it is judged; `false` if the session is over
 /// by then.
 async fn receive<B: HttpBody>(
-    sessions: Arc<Sessions>,
+    sessions: &Sessions,
     posting: Posting,
     body: B,
 ) -> Result<bool, Fault> {

@@ -50,7 +50,18 @@ impl Site {
 impl Endpoint for Site {
     type Successor = Echo;
 
-    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Answer<Echo> {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        _: SocketAddr,
+    ) -> impl Future<Output = Answer<Echo>> + Send + use<> {
+        let site = self.clone();
+        async move { site.answer_one(&request).await }
+    }
+}
+
+impl Site {
+    async fn answer_one(&self, request: &Request<Incoming>) -> Answer<Echo> {
         match request.uri().path() {
             "/hello" => Answer::Http(Response::new(full("hello"))),
             "/slow" => {
@@ -58,7 +69,7 @@ impl Endpoint for Site {
                 self.permits.acquire().await.expect("it is never closed").forget();
                 Answer::Http(Response::new(full("at last")))
             }
-            "/echo" => Answer::Upgrade(switching_protocols(&request), self.echo()),
+            "/echo" => Answer::Upgrade(switching_protocols(request), self.echo()),
             _ => {
                 let mut response = Response::new(full("not found"));
                 *response.status_mut() = StatusCode::NOT_FOUND;
