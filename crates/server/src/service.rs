@@ -40,6 +40,11 @@ impl Server {
 
     /// The server as a tower service, for any HTTP server on hyper and tokio. Requests outside of
     /// the server's [path](Self::path) get 404.
+    ///
+    /// A POST of a client that polls is heard out, even if the client goes away at once, from the moment in
+    /// which the service is called. hyper may drop a request's future before its first poll, and routers
+    /// such as axum's call their services no earlier; behind them such a POST may be lost, as one is that
+    /// never came.
     pub fn service(&self) -> SocketIoService {
         HttpService { app: self.clone() }
     }

@@ -17,7 +17,7 @@ use sockeye_engineio::CloseReason;
 use sockeye_net::Gate;
 use sockeye_net::http::{Answer, Body, Endpoint, full, take_over};
 use sockeye_net::wheel::sleep;
-use sockeye_transport::{self as transport, Engine, Handler, Shared, Upgraded};
+use sockeye_transport::{self as transport, Answering, Engine, Handler, Shared, Upgraded};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_service::Service;
@@ -86,12 +86,12 @@ pub(crate) trait App: Clone + Send + Sync + Unpin + 'static {
     fn file(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>>;
 }
 
-async fn answer<A: App, B>(
+fn answer<A: App, B>(
     app: &A,
     rest: &str,
     request: transport::Request,
     body: B,
-) -> Answer<Upgraded<A::Handler>>
+) -> Answering<A::Handler>
 where
     B: HttpBody + Send + 'static,
     B::Data: Send,
@@ -101,9 +101,10 @@ where
         && let Some(mut file) = app.file(rest, &request.headers)
     {
         engine.apply_cors(&request, file.headers_mut());
-        return Answer::Http(file);
+        return Box::pin(std::future::ready(Answer::Http(file)));
     }
-    engine.answer(&request, body, |session| app.handler(session)).await
+    let server = app.clone();
+    engine.answer(request, body, move |session| server.handler(session))
 }
 
 /// Serves until the site closes. Dropping the future begins that.
@@ -131,22 +132,24 @@ struct Face<A>(A);
 impl<A: App> Endpoint for Face<A> {
     type Successor = Upgraded<A::Handler>;
 
-    async fn answer(
+    fn answer(
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> Answer<Self::Successor> {
+    ) -> impl Future<Output = Answer<Self::Successor>> + Send + use<A> {
         let Self(app) = self;
         let site = app.site();
-        if site.rest(request.uri().path()).is_some() {
+        if let Some(rest) = site.rest(request.uri().path()) {
+            let rest = rest.to_owned();
             let (parts, body) = request.into_parts();
-            let request = site.engine.request(parts, peer);
-            let rest = site.rest(request.uri.path()).unwrap_or_default().to_owned();
-            return answer(app, &rest, request, body).await;
+            return answer(app, &rest, site.engine.request(parts, peer), body);
         }
         match &site.fallback {
-            Some(fallback) => Answer::Http(fallback(request).await),
-            None => Answer::Http(not_found()),
+            Some(fallback) => {
+                let answering = fallback(request);
+                Box::pin(async { Answer::Http(answering.await) })
+            }
+            None => Box::pin(std::future::ready(Answer::Http(not_found()))),
         }
     }
 }
@@ -175,13 +178,13 @@ where
         let Some(rest) = self.app.site().rest(&path).map(str::to_owned) else {
             return Box::pin(std::future::ready(Ok(not_found())));
         };
-        let app = self.app.clone();
         let peer = address(&request);
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
-        let request = app.site().engine.request(parts, peer);
+        let request = self.app.site().engine.request(parts, peer);
+        let answering = answer(&self.app, &rest, request, body);
         Box::pin(async move {
-            Ok(match answer(&app, &rest, request, body).await {
+            Ok(match answering.await {
                 Answer::Http(response) => response,
                 Answer::Upgrade(response, successor) => {
                     drop(tokio::spawn(take_over(on_upgrade, successor)));

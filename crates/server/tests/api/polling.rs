@@ -143,6 +143,21 @@ async fn a_post_that_is_given_up_after_its_body_was_received_is_dispatched() {
     }
 }
 
+/// All of it is there, and so is the end of the stream, when the server comes to it.
+#[tokio::test]
+async fn a_post_whose_client_leaves_right_behind_it_is_dispatched() {
+    let (note, mut notes) = journal();
+    let namespace = root().on("n", move |Data(n): Data<u32>| note.write(n));
+    let server = serve_namespace(namespace).await;
+    let (client, _) = Polling::socketio(server.address).await;
+    for n in 0..50 {
+        let mut post = client.begin_post(&format!("42[\"n\",{n}]")).await;
+        post.finish().await;
+        drop(post);
+        assert_eq!(notes.next().await, n);
+    }
+}
+
 #[tokio::test]
 async fn a_post_that_is_given_up_within_its_body_ends_the_session() {
     let (namespace, mut reasons) = with_reasons(root());

@@ -3,21 +3,58 @@
 
 mod options;
 
-use axum::Router;
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use sockeye::engine::{Connection, Engine, EngineBuilder, Message, Sender};
 use sockeye_interop::{bind, stdin_closed};
+use tokio::net::TcpListener;
+use tower_service::Service;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let engines: Vec<_> =
-        options::all().into_iter().map(|(path, builder)| engine(path, builder)).collect();
-    let router = engines.iter().fold(Router::new(), |router, engine| router.merge(engine.router()));
+    let all = options::all().into_iter();
+    let engines: Vec<_> = all.map(|(path, builder)| engine(path, builder)).collect();
     let listener = bind().await?;
     tokio::select! {
-        served = axum::serve(listener, router.into_make_service()) => served,
+        served = serve_all(listener, engines.into()) => served,
         () = stdin_closed() => std::process::exit(0),
     }
+}
+
+/// hyper itself, with every engine as a tower service behind it.
+async fn serve_all(listener: TcpListener, engines: Arc<[Engine]>) -> std::io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let engines = engines.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let path = request.uri().path();
+            let found = engines.iter().find(|engine| is_below(path, engine.path()));
+            // Called at once, and not when the future is first polled: see `Engine::service`.
+            let answering = found.map(|engine| engine.service().call(request));
+            async {
+                match answering {
+                    Some(answering) => answering.await,
+                    None => {
+                        let mut response = Response::new(Default::default());
+                        *response.status_mut() = StatusCode::NOT_FOUND;
+                        Ok(response)
+                    }
+                }
+            }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection.with_upgrades());
+    }
+}
+
+fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn engine(path: &'static str, builder: EngineBuilder) -> Engine {
