@@ -282,9 +282,21 @@ both("closed by the server", async (make, server) => {
   poll.answer('1\x1e42["behind the end"]');
   const [reason, details] = await closed;
   assert.deepEqual([reason, details.description], ["transport close", "transport closed by the server"]);
-  make(POLLING);
-  await server.get();
-  assert.equal(server.requests.includes("POST 1"), false, "the server knows");
+});
+
+sockeye("who was told that the session is closed says no farewell", async (make, server) => {
+  const methods = [];
+  const io = loadClient({
+    fetch(url, init) {
+      methods.push(init.method);
+      return fetch(url, init);
+    },
+  });
+  const { socket, poll } = await joined((options) => make(options, io), server);
+  const closed = next(socket, "disconnect");
+  poll.answer("1");
+  await closed;
+  assert.deepEqual(methods.slice().sort(), ["GET", "GET", "GET", "POST"]);
 });
 
 sockeye("what the server says before it closes is heard before", async (make, server) => {
@@ -547,6 +559,17 @@ both("disconnect() while it upgrades is sent by the websocket", async (make, ser
   socket.disconnect();
   poll.answer("6");
   assert.deepEqual([await peer.receive(), await peer.receive(), await peer.receive()], ["5", '42["last words"]', "41"]);
+  await peer.closed;
+});
+
+both("close() of the engine while it upgrades waits for that", async (make, server) => {
+  const { socket, engine, poll, peer } = await upgrading(make, server);
+  const closed = next(socket, "disconnect");
+  engine.close();
+  assert.equal(engine.readyState, "closing");
+  poll.answer("6");
+  assert.equal(await peer.receive(), "5");
+  assert.equal((await closed)[0], "forced close");
   await peer.closed;
 });
 
