@@ -32,6 +32,17 @@ const REMAINDER: i64 = 24 * 1024;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Where [`HEAD`] goes.
+const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// The headers of a poll: those of [`HEAD`] that a browser sends with it, and an end to the connection.
+const HEADERS: &str = "Host: chat.example.org\r\nConnection: close\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/142.0.0.0 Safari/537.36\r\nAccept: */*\r\nReferer: http://chat.example.org/\r\n\
+    Accept-Language: en-US,en;q=0.9,de;q=0.8\r\n\
+    Cookie: session=s%3AqZ4dKx0Wb1nT7uYv2oPl.R6mC8sJ3eHf5gAi9NwQxLzBtVyUkDpOa; \
+    _ga=GA1.1.1193046471.1764115200; _ga_5F3K=GS2.1.s1764115200$o12$g1$t1764118800$j60$l0; theme=dark\r\n";
+
 /// What Chromium sends, with four cookies, for
 /// `io("http://chat.example.org", { transports: ["websocket"] })`.
 const HEAD: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
@@ -147,6 +158,80 @@ fn coming_and_going(host: &Host) {
 }
 
 #[test]
+fn an_idle_client_that_has_upgraded() {
+    alone("an_idle_client_that_has_upgraded", || {
+        let host = Host::start(Face::Listener, Threads::Two);
+        let mut clients = Vec::with_capacity(CLIENTS);
+        host.warm_up();
+        drop((0..WARM_UP).map(|_| host.upgraded_client()).collect::<Vec<_>>());
+        host.await_clients(0);
+        let start = quiet();
+        clients.extend((0..CLIENTS).map(|_| host.upgraded_client()));
+        host.await_clients(CLIENTS);
+        let grown = quiet().since(&start);
+        let each = grown.bytes() / CLIENTS as i64;
+        println!("\nan idle client that has upgraded costs {each} bytes\n{}", grown.split(CLIENTS));
+        assert!(each < GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
+        clients.clear();
+        host.await_clients(0);
+        await_level(&start, "after all clients have gone");
+    });
+}
+
+/// A client that polls has an HTTP connection with hyper's buffers besides its session: the figure that
+/// SECURITY.md states.
+#[test]
+fn an_idle_client_that_polls() {
+    const POLLING_GATE: i64 = 24 * 1024;
+    const POLLING: usize = 200;
+    alone("an_idle_client_that_polls", || {
+        let host = Host::start(Face::Listener, Threads::Two);
+        let visit = |count: usize| -> Vec<_> {
+            let polls = (0..count).map(|_| {
+                let sid = host.polling_client();
+                let poll =
+                    host.begin(&format!("GET {} HTTP/1.1\r\n{HEADERS}\r\n", poll_target(&sid)));
+                (sid, poll)
+            });
+            polls.collect()
+        };
+        host.warm_up();
+        // As many as are measured: their blocks are so large that few are enough.
+        drop(visit(POLLING));
+        host.await_clients(0);
+        let start = quiet();
+        let clients = visit(POLLING);
+        let grown = quiet().since(&start);
+        let each = grown.bytes() / POLLING as i64;
+        println!("\nan idle client that polls costs {each} bytes\n{}", grown.split(POLLING));
+        assert!(each < POLLING_GATE, "it costs {each} bytes\n{}", grown.split(POLLING));
+        drop(clients);
+        host.await_clients(0);
+        await_level(&start, "after all clients have gone");
+    });
+}
+
+#[test]
+fn ten_thousand_visits_by_every_way_leave_nothing() {
+    alone("ten_thousand_visits_by_every_way_leave_nothing", || {
+        // Short, so that those that are never heard of again are noticed soon.
+        let heartbeat = Duration::from_millis(300);
+        let host = Host::with_heartbeat(Face::Listener, Threads::Two, heartbeat);
+        let visits = |count: usize| {
+            // Some are not noticed before their heartbeat: they are awaited together.
+            for _ in 0..count / 500 {
+                (0..500).for_each(|n| host.visit(n));
+                host.await_clients(0);
+            }
+        };
+        visits(1000);
+        let start = quiet();
+        visits(10_000);
+        await_level(&start, "after 10 000 visits");
+    });
+}
+
+#[test]
 fn a_broadcast_costs_the_same_whatever_its_audience() {
     alone("a_broadcast_costs_the_same_whatever_its_audience", || {
         let few = broadcast(10);
@@ -210,12 +295,20 @@ impl std::fmt::Debug for Host {
 
 impl Host {
     fn start(face: Face, threads: Threads) -> Self {
+        Self::with_heartbeat(face, threads, Duration::from_secs(20))
+    }
+
+    fn with_heartbeat(face: Face, threads: Threads, heartbeat: Duration) -> Self {
         let namespace = Namespace::new("/")
             .on_connect(|socket: Socket| async move {
                 socket.join("lobby");
             })
             .on("echo", async |Data(text): Data<String>| text);
-        let io = Server::builder().namespace(namespace).build();
+        let io = Server::builder()
+            .namespace(namespace)
+            .ping_interval(heartbeat)
+            .ping_timeout(heartbeat)
+            .build();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket may be non-blocking");
         let address = listener.local_addr().expect("it is bound");
@@ -251,20 +344,105 @@ impl Host {
         client.set_nodelay(true).expect("a TCP socket");
         client.set_read_timeout(Some(DEADLINE)).expect("a valid timeout");
         client.write_all(HEAD.as_bytes()).expect("the server reads");
-        let mut head = [0; 512];
-        let mut len = 0;
-        while !head[..len].ends_with(b"\r\n\r\n") {
-            // Byte by byte, so that nothing behind the head is taken.
-            client.read_exact(&mut head[len..=len]).expect("the server answers");
-            len += 1;
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head[..len]));
+        read_head(&mut client);
         expect(&mut client, b"0{");
         send(&mut client, 0x81, b"40");
         expect(&mut client, b"40{\"sid\":");
         send(&mut client, 0x81, b"420[\"echo\",\"hello\"]");
         expect(&mut client, b"430[\"hello\"]");
         client
+    }
+
+    /// Sends a request on a connection of its own.
+    fn begin(&self, request: &str) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).expect("the server listens");
+        client.set_nodelay(true).expect("a TCP socket");
+        client.set_read_timeout(Some(DEADLINE)).expect("a valid timeout");
+        client.write_all(request.as_bytes()).expect("the server reads");
+        client
+    }
+
+    /// Sends a request and returns its answer's body.
+    fn ask(&self, method: &str, target: &str, body: &str) -> String {
+        let length = body.len();
+        let head =
+            format!("{method} {target} HTTP/1.1\r\n{HEADERS}Content-Length: {length}\r\n\r\n");
+        let mut client = self.begin(&(head + body));
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer, then the end");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
+        body.to_owned()
+    }
+
+    /// A client that has joined `/` by polling: its session's id.
+    fn polling_client(&self) -> String {
+        let open = self.ask("GET", "/socket.io/?EIO=4&transport=polling", "");
+        let sid = open["0{\"sid\":\"".len()..][..20].to_owned();
+        let target = poll_target(&sid);
+        self.ask("POST", &target, "40");
+        assert!(self.ask("GET", &target, "").starts_with("40{"));
+        sid
+    }
+
+    /// A websocket for a session that polls.
+    fn websocket(&self, sid: &str) -> TcpStream {
+        let target = poll_target(sid).replace("=polling", "=websocket");
+        let mut client = self.begin(&HEAD.replace(TARGET, &target));
+        read_head(&mut client);
+        client
+    }
+
+    fn probe(&self, sid: &str) -> TcpStream {
+        let mut client = self.websocket(sid);
+        send(&mut client, 0x81, b"2probe");
+        expect(&mut client, b"3probe");
+        client
+    }
+
+    /// A client that has upgraded, and had one event answered.
+    fn upgraded_client(&self) -> TcpStream {
+        let sid = self.polling_client();
+        let mut client = self.probe(&sid);
+        send(&mut client, 0x81, b"5");
+        send(&mut client, 0x81, b"420[\"echo\",\"hello\"]");
+        expect(&mut client, b"430[\"hello\"]");
+        client
+    }
+
+    /// A client that comes and goes, in one of many ways.
+    fn visit(&self, n: usize) {
+        let close = |sid: &str| drop(self.ask("POST", &poll_target(sid), "1"));
+        let give_up = |sid: &str| {
+            drop(self.begin(&format!("GET {} HTTP/1.1\r\n{HEADERS}\r\n", poll_target(sid))));
+        };
+        match n % 8 {
+            0 => drop(self.client()),
+            1 => drop(self.upgraded_client()),
+            // It says goodbye; it just goes while a poll waits.
+            2 => close(&self.polling_client()),
+            3 => give_up(&self.polling_client()),
+            // Its upgrade is aborted, before and after its probe.
+            4 => {
+                let sid = self.polling_client();
+                drop(self.websocket(&sid));
+                close(&sid);
+            }
+            5 => {
+                let sid = self.polling_client();
+                drop(self.probe(&sid));
+                give_up(&sid);
+            }
+            // It goes in the middle of a POST.
+            6 => {
+                let target = poll_target(&self.polling_client());
+                drop(self.begin(&format!(
+                    "POST {target} HTTP/1.1\r\n{HEADERS}Content-Length: 100\r\n\r\n42[\"echo\""
+                )));
+            }
+            // It is never heard of again.
+            _ => drop(self.polling_client()),
+        }
     }
 
     /// Has clients come and go, on each of the server's threads, so that all tables and the threads'
@@ -304,6 +482,22 @@ fn sleeping_worker(runtime: &Runtime) -> mpsc::Sender<()> {
     });
     asleep.recv_timeout(DEADLINE).expect("a worker is free");
     wake
+}
+
+/// Reads the head of a `101`.
+fn read_head(client: &mut TcpStream) {
+    let mut head = [0; 512];
+    let mut len = 0;
+    while !head[..len].ends_with(b"\r\n\r\n") {
+        // Byte by byte, so that nothing behind the head is taken.
+        client.read_exact(&mut head[len..=len]).expect("the server answers");
+        len += 1;
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head[..len]));
+}
+
+fn poll_target(sid: &str) -> String {
+    format!("/socket.io/?EIO=4&transport=polling&sid={sid}")
 }
 
 /// Sends a frame; the masking key is zero, which changes nothing.

@@ -1,8 +1,8 @@
 //! The engine's HTTP answers, as the official server words them.
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
-    UPGRADE, USER_AGENT, X_XSS_PROTECTION,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER,
+    SEC_WEBSOCKET_ACCEPT, UPGRADE, USER_AGENT, X_XSS_PROTECTION,
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use sockeye_engineio::Refusal;
@@ -10,6 +10,7 @@ use sockeye_net::http::{Body, full};
 use sockeye_websocket::handshake::server as handshake;
 
 use crate::compress::Encoding;
+use crate::config::Config;
 use crate::request::Request;
 
 /// How long a client that is refused for now may wait before it comes back, in seconds.
@@ -61,24 +62,50 @@ pub(crate) fn not_a_websocket(refusal: handshake::Refusal) -> Response<Body> {
     response
 }
 
+/// What the form of an answer depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// What the client accepts, where compression is wanted at all.
+    accepted: Option<Encoding>,
+    /// It is Internet Explorer.
+    old: bool,
+}
+
+impl Manner {
+    pub(crate) fn of(request: &Request, config: &Config) -> Self {
+        let agent = request.headers.get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+        let says = |part: &[u8]| agent.windows(part.len()).any(|window| window == part);
+        let accepted = request.headers.get_all(ACCEPT_ENCODING);
+        Self {
+            accepted: config.compress_from.and_then(|_| Encoding::accepted(accepted)),
+            old: says(b";MSIE") || says(b"Trident/"),
+        }
+    }
+
+    /// How an answer of so many bytes is compressed, if it is.
+    pub(crate) fn encoding(self, config: &Config, bytes: usize) -> Option<Encoding> {
+        self.accepted.filter(|_| config.compress_from.is_some_and(|from| bytes >= from))
+    }
+}
+
 /// The answer to a poll.
-pub(crate) fn payload(body: Body, request: &Request, encoding: Option<Encoding>) -> Response<Body> {
+pub(crate) fn payload(body: Body, manner: Manner, encoding: Option<Encoding>) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
     if let Some(encoding) = encoding {
         headers.insert(CONTENT_ENCODING, encoding.header());
     }
-    session_headers(&mut response, request);
+    session_headers(&mut response, manner);
     response
 }
 
 /// The answer to a POST that was judged.
-pub(crate) fn taken(request: &Request) -> Response<Body> {
+pub(crate) fn taken(manner: Manner) -> Response<Body> {
     let mut response = Response::new(full("ok"));
     // Not text/plain, which made old Android browsers offer a download.
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    session_headers(&mut response, request);
+    session_headers(&mut response, manner);
     response
 }
 
@@ -97,13 +124,11 @@ pub(crate) fn unread(status: StatusCode) -> Response<Body> {
 }
 
 /// What stands in every answer in the name of a session.
-fn session_headers(response: &mut Response<Body>, request: &Request) {
-    let agent = request.headers.get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
-    let says = |part: &[u8]| agent.windows(part.len()).any(|window| window == part);
+fn session_headers(response: &mut Response<Body>, manner: Manner) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if says(b";MSIE") || says(b"Trident/") {
-        // Internet Explorer's filter would otherwise rewrite payloads that look like script.
+    if manner.old {
+        // Its filter would otherwise rewrite payloads that look like script.
         headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
     }
 }

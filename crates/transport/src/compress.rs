@@ -5,10 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, GetAll};
-
-use crate::config::Config;
-use crate::request::Request;
+use http::header::GetAll;
 
 /// A coding of HTTP (RFC 9110 §8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +16,9 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// How an answer of so many bytes to this request is compressed, if it is.
-    pub(crate) fn chosen(config: &Config, request: &Request, bytes: usize) -> Option<Self> {
-        config
-            .compress_from
-            .filter(|from| bytes >= *from)
-            .and_then(|_| Self::accepted(request.headers.get_all(ACCEPT_ENCODING)))
-    }
-
     /// The coding that an `Accept-Encoding` likes best, of two that it likes alike the first; none if it
     /// names neither (RFC 9110 §12.5.3). That it may like the plain text better is passed over, as by Node.
-    fn accepted(headers: GetAll<'_, HeaderValue>) -> Option<Self> {
+    pub(crate) fn accepted(headers: GetAll<'_, HeaderValue>) -> Option<Self> {
         let (mut named, mut any) = (Vec::new(), 0.0);
         for header in headers {
             for coding in header.to_str().unwrap_or_default().split(',') {
@@ -88,6 +77,7 @@ mod tests {
     use super::*;
     use flate2::read::{GzDecoder, ZlibDecoder};
     use http::HeaderMap;
+    use http::header::ACCEPT_ENCODING;
     use std::io::Read as _;
 
     fn accepted(value: &'static str) -> Option<Encoding> {

@@ -16,8 +16,7 @@ use sockeye_net::addresses::Admission;
 use sockeye_net::http::{Answer, Body, full};
 use sockeye_websocket::handshake::server as handshake;
 
-use crate::answer;
-use crate::compress::Encoding;
+use crate::answer::{self, Manner};
 use crate::config::Config;
 use crate::door::{Door, Shut};
 use crate::fault::Fault;
@@ -125,7 +124,7 @@ impl Engine {
     /// POST is answered in a task of its own, which this call begins.
     pub fn answer<H, B>(
         &self,
-        request: Request,
+        mut request: Request,
         body: B,
         handler: impl FnOnce(&Arc<Shared>) -> H + Send + 'static,
     ) -> Answering<H>
@@ -135,7 +134,7 @@ impl Engine {
         B::Data: Send,
     {
         let (engine, post) = (self.clone(), request.method == Method::POST);
-        let answering = async move { engine.answer_one(&request, body, handler).await };
+        let answering = async move { engine.answer_one(&mut request, body, handler).await };
         if !post {
             return Box::pin(answering);
         }
@@ -149,7 +148,7 @@ impl Engine {
 
     async fn answer_one<H, B>(
         &self,
-        request: &Request,
+        request: &mut Request,
         body: B,
         handler: impl FnOnce(&Arc<Shared>) -> H + Send,
     ) -> Answer<Upgraded<H>>
@@ -158,23 +157,22 @@ impl Engine {
         B: HttpBody + Send,
         B::Data: Send,
     {
-        let cors = self.config().cors.as_ref();
-        if let Some(cors) = cors
+        if let Some(cors) = &self.config().cors
             && request.method == Method::OPTIONS
         {
             return Answer::Http(cors.preflight(&request.headers).map(|()| full("")));
         }
+        // Before all else, since a poll lets its head go while it waits.
+        let mut headers = HeaderMap::new();
+        self.apply_cors(request, &mut headers);
         let upgrade = request.is_upgrade();
         let mut answer = match self.serve(request, upgrade, body, handler).await {
             Ok(answer) => answer,
             Err(refused) => Answer::Http(self.refuse(request, upgrade, &refused)),
         };
-        if let Some(cors) = cors {
-            let headers = match &mut answer {
-                Answer::Http(response) => response.headers_mut(),
-                Answer::Upgrade(response, _) => response.headers_mut(),
-            };
-            cors.apply(&request.headers, headers);
+        match &mut answer {
+            Answer::Http(response) => response.headers_mut().extend(headers),
+            Answer::Upgrade(response, _) => response.headers_mut().extend(headers),
         }
         answer
     }
@@ -214,7 +212,7 @@ impl Engine {
 
     async fn serve<H, B>(
         &self,
-        request: &Request,
+        request: &mut Request,
         upgrade: bool,
         body: B,
         handler: impl FnOnce(&Arc<Shared>) -> H + Send,
@@ -292,11 +290,12 @@ impl Engine {
         // Its requests may come as soon as it is told its id.
         session.announce();
         drop(tokio::spawn(Task::polling(session)));
-        let encoding = Encoding::chosen(config, request, payload.len());
+        let manner = Manner::of(request, config);
+        let encoding = manner.encoding(config, payload.len());
         if let Some(encoding) = encoding {
             payload = encoding.compress(&payload);
         }
-        let mut response = answer::payload(full(payload), request, encoding);
+        let mut response = answer::payload(full(payload), manner, encoding);
         let headers = response.headers_mut();
         if let Some(cookie) = &config.cookie {
             headers.append(SET_COOKIE, cookie.header(sid));

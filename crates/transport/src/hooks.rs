@@ -115,6 +115,11 @@ impl Hooks {
         }
     }
 
+    /// Whether the application wants to see a session's requests and their answers.
+    pub(crate) fn edits_headers(&self) -> bool {
+        self.headers.is_some()
+    }
+
     /// Lets the application have the headers of an answer; `initial` if it opens a session.
     pub(crate) fn edit(&self, headers: &mut HeaderMap, request: &Request, initial: bool) {
         for edit in [self.initial_headers.as_ref().filter(|_| initial), self.headers.as_ref()] {

@@ -35,6 +35,12 @@ impl Request {
         pairs.filter(|(found, _)| found == name).last().map(|(_, value)| value.into_owned())
     }
 
+    /// Forgets URL and headers, and with them the buffer that they stand in.
+    pub(crate) fn let_head_go(&mut self) {
+        self.uri = Uri::default();
+        self.headers = HeaderMap::new();
+    }
+
     /// Path and query as they stood in the first line.
     pub(crate) fn url(&self) -> &str {
         self.uri.path_and_query().map_or("/", |url| url.as_str())

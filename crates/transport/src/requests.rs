@@ -13,8 +13,7 @@ use sockeye_engineio::Refusal;
 use sockeye_net::http::Body;
 use sockeye_net::wheel::sleep;
 
-use crate::answer;
-use crate::compress::Encoding;
+use crate::answer::{self, Manner};
 use crate::door::{Posting, Shut};
 use crate::fault::Fault;
 use crate::request::Request;
@@ -28,7 +27,7 @@ const SLOWEST: usize = 1024;
 pub(crate) async fn answer<B>(
     sessions: &Arc<Sessions>,
     session: &Arc<Shared>,
-    request: &Request,
+    request: &mut Request,
     body: B,
 ) -> Result<Response<Body>, Refusal>
 where
@@ -48,7 +47,7 @@ where
 async fn get(
     sessions: &Sessions,
     session: &Arc<Shared>,
-    request: &Request,
+    request: &mut Request,
 ) -> Result<Response<Body>, Refusal> {
     let config = &sessions.config;
     let answered = match session.enter_poll() {
@@ -59,17 +58,24 @@ async fn get(
             return Ok(answer::empty(StatusCode::BAD_REQUEST));
         }
     };
-    // Nobody answers: the session ended without a word for this poll.
-    let mut reply = answered.await.map_err(|_| Refusal::UnknownSession)?;
-    let encoding = reply
-        .is_compressible()
-        .then(|| Encoding::chosen(config, request, reply.payload().len()))
-        .flatten();
+    let manner = Manner::of(request, config);
+    if !config.hooks.edits_headers() {
+        // The head keeps 8 KiB of hyper's alive, for as long as there is nothing to say.
+        request.let_head_go();
+    }
+    let Ok(mut reply) = answered.await else {
+        // The session ended without a word for this poll.
+        sessions.count_refusal(Refusal::UnknownSession);
+        let refusal = Refusal::UnknownSession;
+        return Ok(answer::refused(refusal, refusal.message(), false));
+    };
+    let encoding = manner.encoding(config, reply.payload().len());
+    let encoding = encoding.filter(|_| reply.is_compressible());
     if let Some(encoding) = encoding {
         let compressed = encoding.compress(reply.payload());
         reply.set_payload(compressed);
     }
-    let mut response = answer::payload(reply.boxed_unsync(), request, encoding);
+    let mut response = answer::payload(reply.boxed_unsync(), manner, encoding);
     config.hooks.edit(response.headers_mut(), request, false);
     Ok(response)
 }
@@ -105,7 +111,7 @@ where
     Ok(match receive(sessions, posting, body).await {
         Ok(false) => return Err(Refusal::UnknownSession),
         Ok(true) => {
-            let mut response = answer::taken(request);
+            let mut response = answer::taken(Manner::of(request, config));
             config.hooks.edit(response.headers_mut(), request, false);
             response
         }
