@@ -31,9 +31,10 @@ use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame
 use crate::clock;
 use crate::cork::{Cork, FULL};
 use crate::io::{Input, Io, Sink};
+use crate::jam::Jam;
 use crate::protocol::{Cause, Close, Intake, Message, Protocol};
 use crate::scratch::Scratch;
-use crate::wheel::{Rounding, TICK, Timer};
+use crate::wheel::{Rounding, Timer, reached};
 use crate::wire::{self, WakeUp, Wired, Writer};
 
 /// Reads in one wake-up, and so at most a megabyte, before other connections get their turn.
@@ -82,32 +83,6 @@ enum Output {
     Shared(Arc<dyn Wired>),
 }
 
-/// What the peer has caused and does not take.
-#[derive(Debug, Default)]
-struct Jam {
-    /// The protocol's replies.
-    replies: Behind,
-    pongs: Behind,
-    /// The latest ping that is to be answered when there is room for it.
-    ping: Option<Box<[u8]>>,
-}
-
-/// Bytes that stand behind a blocked write, and up to where they stand in its cork.
-#[derive(Clone, Copy, Debug, Default)]
-struct Behind {
-    bytes: usize,
-    end: u64,
-}
-
-impl Behind {
-    /// Forgets them once the kernel has them all.
-    fn settle(&mut self, cork: &Cork) {
-        if cork.reached() >= self.end {
-            self.bytes = 0;
-        }
-    }
-}
-
 /// The future that drives one connection to its end.
 pub struct Driver<P: Protocol> {
     phase: Phase,
@@ -131,11 +106,6 @@ pub struct Driver<P: Protocol> {
     timer: Timer,
     started: bool,
     reported: bool,
-}
-
-/// Liveness deadlines are rounded down to the wheel's tick, so that they are never late.
-fn reached(now: u64, due: u64) -> bool {
-    now / TICK >= due / TICK
 }
 
 /// Why a wake-up's work stopped.

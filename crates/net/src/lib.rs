@@ -23,6 +23,7 @@ mod forwarded;
 mod gate;
 pub mod http;
 mod io;
+mod jam;
 mod patient;
 mod protocol;
 pub mod proxy;

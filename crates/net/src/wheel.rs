@@ -100,6 +100,12 @@ impl Wheel {
     }
 }
 
+/// Whether a deadline of liveness is reached: such are rounded down to the tick, so that they are never
+/// late.
+pub fn reached(now: u64, due: u64) -> bool {
+    now / TICK >= due / TICK
+}
+
 /// Which way a deadline moves to a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
