@@ -122,10 +122,9 @@ impl Hooks {
 
     /// Lets the application have the headers of an answer; `initial` if it opens a session.
     pub(crate) fn edit(&self, headers: &mut HeaderMap, request: &Request, initial: bool) {
-        for edit in [self.initial_headers.as_ref().filter(|_| initial), self.headers.as_ref()] {
-            if let Some(edit) = edit {
-                edit(headers, request);
-            }
+        let initial = self.initial_headers.as_ref().filter(|_| initial);
+        for edit in initial.into_iter().chain(&self.headers) {
+            edit(headers, request);
         }
     }
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 use sockeye_engineio::{CloseReason, PacketType, payload};
-use sockeye_net::wheel::{Rounding, TICK, Timer};
+use sockeye_net::wheel::{Rounding, Timer, reached};
 use sockeye_net::{Close, Cork, Driver, Intake, Message, Protocol, Wired, clock, wake_up};
 use sockeye_outbox::{BATCH, Entry as _};
 use tokio::sync::oneshot;
@@ -307,9 +307,4 @@ impl<H: Handler> Polling<H> {
             cx.waker().wake_by_ref();
         }
     }
-}
-
-/// Liveness deadlines are rounded down to the wheel's tick, so that they are never late.
-fn reached(now: u64, due: u64) -> bool {
-    now / TICK >= due / TICK
 }

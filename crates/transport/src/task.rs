@@ -46,7 +46,11 @@ impl<H: Handler> Successor for Upgraded<H> {
 /// The future of a session, or of a probe.
 pub struct Task<H: Handler>(Stage<H>);
 
-/// What most sessions do not do for long is boxed, so that it does not set the size of the task.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "what most sessions do for long is the task itself; the rest is boxed, so that it does not set \
+              the task's size"
+)]
 enum Stage<H: Handler> {
     Probe(Pin<Box<dyn Future<Output = ()> + Send>>),
     Polling(Box<Polling<H>>),
