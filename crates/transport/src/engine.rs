@@ -1,13 +1,14 @@
 //! Where sessions come from: the judge of requests, and what each of them leads to.
 
 use std::fmt;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::{ORIGIN, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use hyper::body::Body as HttpBody;
 use sockeye_engineio::{
     self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport, payload,
@@ -119,12 +120,11 @@ impl Engine {
     /// that `handler` makes, serves one that is open, or says in an HTTP response why not.
     ///
     /// Dropping the future is what a client does that goes away; it ends a session only where Node's
-    /// server ends it too. What a POST has brought is heard out: hyper drops a request's future as soon as
-    /// it sees the client go, be it before the first poll, although all of the body may be there. So a
-    /// POST is answered in a task of its own, which this call begins.
+    /// server ends it too. hyper drops a request's future as soon as it sees the client go, be it before the
+    /// first poll: so a session hears of its request by this call, and not only when the future is polled.
     pub fn answer<H, B>(
         &self,
-        mut request: Request,
+        request: Request,
         body: B,
         handler: impl FnOnce(&Arc<Shared>) -> H + Send + 'static,
     ) -> Answering<H>
@@ -133,48 +133,44 @@ impl Engine {
         B: HttpBody + Send + 'static,
         B::Data: Send,
     {
-        let (engine, post) = (self.clone(), request.method == Method::POST);
-        let answering = async move { engine.answer_one(&mut request, body, handler).await };
-        if !post {
-            return Box::pin(answering);
-        }
-        let task = tokio::spawn(answering);
-        Box::pin(async move {
-            // It ends early only with the runtime, or by a panic of the application's hooks.
-            let failed = |_| Answer::Http(answer::unread(StatusCode::INTERNAL_SERVER_ERROR));
-            task.await.unwrap_or_else(failed)
-        })
-    }
-
-    async fn answer_one<H, B>(
-        &self,
-        request: &mut Request,
-        body: B,
-        handler: impl FnOnce(&Arc<Shared>) -> H + Send,
-    ) -> Answer<Upgraded<H>>
-    where
-        H: Handler,
-        B: HttpBody + Send,
-        B::Data: Send,
-    {
         if let Some(cors) = &self.config().cors
             && request.method == Method::OPTIONS
         {
-            return Answer::Http(cors.preflight(&request.headers).map(|()| full("")));
+            let response = cors.preflight(&request.headers).map(|()| full(""));
+            return Box::pin(ready(Answer::Http(response)));
         }
-        // Before all else, since a poll lets its head go while it waits.
         let mut headers = HeaderMap::new();
-        self.apply_cors(request, &mut headers);
+        self.apply_cors(&request, &mut headers);
         let upgrade = request.is_upgrade();
-        let mut answer = match self.serve(request, upgrade, body, handler).await {
-            Ok(answer) => answer,
-            Err(refused) => Answer::Http(self.refuse(request, upgrade, &refused)),
-        };
-        match &mut answer {
-            Answer::Http(response) => response.headers_mut().extend(headers),
-            Answer::Upgrade(response, _) => response.headers_mut().extend(headers),
+        match self.judge(&request, upgrade) {
+            Ok((Intent::Join(Transport::Polling), Some(session))) if !upgrade => {
+                let answering = requests::begin(&self.sessions, &session, request, body);
+                Box::pin(async move {
+                    let mut response = answering.await;
+                    response.headers_mut().extend(headers);
+                    Answer::Http(response)
+                })
+            }
+            judged => {
+                let engine = self.clone();
+                Box::pin(async move {
+                    let answer = match judged {
+                        Ok((intent, found)) => {
+                            engine.serve(&request, upgrade, intent, found, handler).await
+                        }
+                        Err(refusal) => Err(refusal.into()),
+                    };
+                    let mut answer = answer.unwrap_or_else(|refused| {
+                        Answer::Http(engine.refuse(&request, upgrade, &refused))
+                    });
+                    match &mut answer {
+                        Answer::Http(response) => response.headers_mut().extend(headers),
+                        Answer::Upgrade(response, _) => response.headers_mut().extend(headers),
+                    }
+                    answer
+                })
+            }
         }
-        answer
     }
 
     /// Adds the headers of CORS to an answer of somebody else's under the engine's path.
@@ -210,34 +206,40 @@ impl Engine {
         }
     }
 
-    async fn serve<H, B>(
+    /// Checks a request in the official server's order, and finds the session that it names.
+    fn judge(
         &self,
-        request: &mut Request,
+        request: &Request,
         upgrade: bool,
-        body: B,
-        handler: impl FnOnce(&Arc<Shared>) -> H + Send,
-    ) -> Result<Answer<Upgraded<H>>, Refused>
-    where
-        H: Handler,
-        B: HttpBody + Send,
-        B::Data: Send,
-    {
-        let query = Query::parse(request.uri.query().unwrap_or_default());
+    ) -> Result<(Intent, Option<Arc<Shared>>), Refusal> {
         let asked = engineio::Request {
             get: request.method == Method::GET,
             upgrade,
             origin: request.headers.get(ORIGIN).map(HeaderValue::as_bytes),
         };
         let mut found = None;
-        let intent = engineio::verify(&query, &asked, &self.config().transports, |sid| {
+        let session = |sid: &str| {
             found = self.sessions.find(sid);
             let transport = found.as_ref()?.transport();
             Some(KnownSession { transport, revision: REVISION })
-        })?;
+        };
+        let query = Query::parse(request.query_string());
+        let intent = engineio::verify(&query, &asked, &self.config().transports, session)?;
+        Ok((intent, found))
+    }
+
+    /// Does what needs no request of an open session: opens one, or lets a websocket try to become one's
+    /// transport.
+    async fn serve<H: Handler>(
+        &self,
+        request: &Request,
+        upgrade: bool,
+        intent: Intent,
+        found: Option<Arc<Shared>>,
+        handler: impl FnOnce(&Arc<Shared>) -> H + Send,
+    ) -> Result<Answer<Upgraded<H>>, Refused> {
+        let query = Query::parse(request.query_string());
         match (intent, found) {
-            (Intent::Join(Transport::Polling), Some(session)) if !upgrade => {
-                Ok(Answer::Http(requests::answer(&self.sessions, &session, request, body).await?))
-            }
             (Intent::Join(Transport::Websocket), Some(session)) => {
                 self.probe(request, &query, &session)
             }

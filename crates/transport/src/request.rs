@@ -31,14 +31,12 @@ impl Request {
 
     /// A parameter of the query, decoded; the last one where there are several, as in Node.
     pub fn query(&self, name: &str) -> Option<String> {
-        let pairs = engineio::pairs(self.uri.query().unwrap_or_default());
+        let pairs = engineio::pairs(self.query_string());
         pairs.filter(|(found, _)| found == name).last().map(|(_, value)| value.into_owned())
     }
 
-    /// Forgets URL and headers, and with them the buffer that they stand in.
-    pub(crate) fn let_head_go(&mut self) {
-        self.uri = Uri::default();
-        self.headers = HeaderMap::new();
+    pub(crate) fn query_string(&self) -> &str {
+        self.uri.query().unwrap_or_default()
     }
 
     /// Path and query as they stood in the first line.

@@ -1,6 +1,7 @@
 //! The requests of a session that polls: a GET waits for a payload, a POST brings one.
 
-use std::pin::pin;
+use std::future::ready;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,129 +24,150 @@ use crate::shared::Shared;
 /// For so many bytes of a body its sender gets another second: slower than this is no network.
 const SLOWEST: usize = 1024;
 
-/// Answers a request of a session by its method.
-pub(crate) async fn answer<B>(
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// Answers a request of a session. By the time this returns, the session has it.
+pub(crate) fn begin<B>(
     sessions: &Arc<Sessions>,
     session: &Arc<Shared>,
-    request: &mut Request,
+    request: Request,
     body: B,
-) -> Result<Response<Body>, Refusal>
+) -> Answering
 where
-    B: HttpBody,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
 {
-    match request.method {
-        Method::GET => get(sessions, session, request).await,
-        Method::POST => post(sessions, session, request, body).await,
+    let begun = match request.method {
+        Method::GET => begin_get(sessions, session, request),
+        Method::POST => begin_post(sessions, session, request, body),
         _ => {
             sessions.note(session, Fault::UnknownMethod);
             // 405 would be the word for it; this is Node's.
-            Ok(answer::unread(StatusCode::INTERNAL_SERVER_ERROR))
-        }
-    }
-}
-
-async fn get(
-    sessions: &Sessions,
-    session: &Arc<Shared>,
-    request: &mut Request,
-) -> Result<Response<Body>, Refusal> {
-    let config = &sessions.config;
-    let answered = match session.enter_poll() {
-        Ok(answered) => answered,
-        Err(Shut::Gone) => return Err(Refusal::UnknownSession),
-        Err(Shut::Overlap) => {
-            sessions.fail(session, Fault::PollOverlap);
-            return Ok(answer::empty(StatusCode::BAD_REQUEST));
+            Err(answer::unread(StatusCode::INTERNAL_SERVER_ERROR))
         }
     };
-    let manner = Manner::of(request, config);
-    if !config.hooks.edits_headers() {
-        // The head keeps 8 KiB of hyper's alive, for as long as there is nothing to say.
-        request.let_head_go();
-    }
-    let Ok(mut reply) = answered.await else {
-        // The session ended without a word for this poll.
-        sessions.count_refusal(Refusal::UnknownSession);
-        let refusal = Refusal::UnknownSession;
-        return Ok(answer::refused(refusal, refusal.message(), false));
-    };
-    let encoding = manner.encoding(config, reply.payload().len());
-    let encoding = encoding.filter(|_| reply.is_compressible());
-    if let Some(encoding) = encoding {
-        let compressed = encoding.compress(reply.payload());
-        reply.set_payload(compressed);
-    }
-    let mut response = answer::payload(reply.boxed_unsync(), manner, encoding);
-    config.hooks.edit(response.headers_mut(), request, false);
-    Ok(response)
+    begun.unwrap_or_else(|response| Box::pin(ready(response)))
 }
 
-async fn post<B>(
+fn begin_get(
     sessions: &Arc<Sessions>,
     session: &Arc<Shared>,
-    request: &Request,
-    body: B,
-) -> Result<Response<Body>, Refusal>
-where
-    B: HttpBody,
-{
-    let config = &sessions.config;
-    let posting = match session.begin_post(sessions) {
-        Ok(posting) => posting,
-        Err(Shut::Gone) => return Err(Refusal::UnknownSession),
-        Err(Shut::Overlap) => {
-            sessions.fail(session, Fault::PostOverlap);
-            return Ok(answer::unread(StatusCode::BAD_REQUEST));
+    request: Request,
+) -> Result<Answering, Response<Body>> {
+    let answered = session.enter_poll().map_err(|shut| match shut {
+        Shut::Gone => unknown(sessions),
+        Shut::Overlap => {
+            sessions.fail(session, Fault::PollOverlap);
+            answer::empty(StatusCode::BAD_REQUEST)
         }
-    };
+    })?;
+    let manner = Manner::of(&request, &sessions.config);
+    // The head keeps 8 KiB of hyper's alive, for as long as there is nothing to say.
+    let request = sessions.config.hooks.edits_headers().then(|| Box::new(request));
+    let sessions = sessions.clone();
+    Ok(Box::pin(async move {
+        let config = &sessions.config;
+        // Or the session ended without a word for this poll.
+        let Ok(mut reply) = answered.await else { return unknown(&sessions) };
+        let encoding = manner.encoding(config, reply.payload().len());
+        let encoding = encoding.filter(|_| reply.is_compressible());
+        if let Some(encoding) = encoding {
+            let compressed = encoding.compress(reply.payload());
+            reply.set_payload(compressed);
+        }
+        let mut response = answer::payload(reply.boxed_unsync(), manner, encoding);
+        if let Some(request) = request {
+            config.hooks.edit(response.headers_mut(), &request, false);
+        }
+        response
+    }))
+}
+
+fn begin_post<B>(
+    sessions: &Arc<Sessions>,
+    session: &Arc<Shared>,
+    request: Request,
+    body: B,
+) -> Result<Answering, Response<Body>>
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+{
+    let posting = session.begin_post(sessions).map_err(|shut| match shut {
+        Shut::Gone => unknown(sessions),
+        Shut::Overlap => {
+            sessions.fail(session, Fault::PostOverlap);
+            answer::unread(StatusCode::BAD_REQUEST)
+        }
+    })?;
     let kind = request.headers.get(CONTENT_TYPE);
     if kind.is_some_and(|kind| kind == "application/octet-stream") {
         posting.fail(Fault::BinaryPost);
-        return Ok(answer::unread(StatusCode::BAD_REQUEST));
+        return Err(answer::unread(StatusCode::BAD_REQUEST));
     }
-    let (max, declared) = (config.engine.max_payload, declared_length(request));
-    if declared.is_some_and(|declared| declared > max as u64) {
+    let max = sessions.config.engine.max_payload as u64;
+    if declared_length(&request).is_some_and(|declared| declared > max) {
         posting.abandon(Fault::PostTooLarge);
-        return Ok(answer::unread(StatusCode::PAYLOAD_TOO_LARGE));
+        return Err(answer::unread(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    Ok(match receive(sessions, posting, body).await {
-        Ok(false) => return Err(Refusal::UnknownSession),
-        Ok(true) => {
-            let mut response = answer::taken(Manner::of(request, config));
-            config.hooks.edit(response.headers_mut(), request, false);
-            response
+    // In a task of its own: all that has come of it is heard out, whatever becomes of the client.
+    let receiving = tokio::spawn(receive(sessions.clone(), posting, body));
+    let sessions = sessions.clone();
+    Ok(Box::pin(async move {
+        let config = &sessions.config;
+        // The task ends early only with the runtime.
+        match receiving.await.unwrap_or(Err(Fault::PostAborted)) {
+            Ok(Judged::Whole) => {
+                let mut response = answer::taken(Manner::of(&request, config));
+                config.hooks.edit(response.headers_mut(), &request, false);
+                response
+            }
+            Ok(Judged::TooLate) => unknown(&sessions),
+            Err(Fault::PostTooLarge) => answer::unread(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(Fault::PostTooSlow) => answer::unread(StatusCode::REQUEST_TIMEOUT),
+            Err(_) => answer::unread(StatusCode::BAD_REQUEST),
         }
-        Err(Fault::PostTooLarge) => answer::unread(StatusCode::PAYLOAD_TOO_LARGE),
-        Err(Fault::PostTooSlow) => answer::unread(StatusCode::REQUEST_TIMEOUT),
-        Err(_) => answer::unread(StatusCode::BAD_REQUEST),
-    })
+    }))
 }
 
-/// Reads the body, hands it to the session, and waits until it is judged; `false` if the session is over
-/// by then.
+/// The session has ended while its request was on the way.
+fn unknown(sessions: &Sessions) -> Response<Body> {
+    let refusal = Refusal::UnknownSession;
+    sessions.count_refusal(refusal);
+    answer::refused(refusal, refusal.message(), false)
+}
+
+/// What became of a body.
+enum Judged {
+    /// The session has judged it.
+    Whole,
+    /// The session was over when it was there.
+    TooLate,
+}
+
+/// Reads the body, hands it to the session, and waits until it is judged.
 async fn receive<B: HttpBody>(
-    sessions: &Sessions,
+    sessions: Arc<Sessions>,
     posting: Posting,
     body: B,
-) -> Result<bool, Fault> {
+) -> Result<Judged, Fault> {
     let config = &sessions.config;
     let bytes = match read(body, config.engine.max_payload, config.body_timeout).await {
         Ok(bytes) => bytes,
-        Err(Fault::PostTooLarge) => {
-            posting.abandon(Fault::PostTooLarge);
-            return Err(Fault::PostTooLarge);
-        }
         Err(fault) => {
-            posting.fail(fault);
+            match fault {
+                Fault::PostTooLarge => posting.abandon(fault),
+                _ => posting.fail(fault),
+            }
             return Err(fault);
         }
     };
     // What is no text is no packet either: the session shall say so.
     let text = String::from_utf8(bytes).unwrap_or_else(|_| "\u{fffd}".to_owned());
-    let Some(judged) = posting.complete(text) else { return Ok(false) };
+    let Some(judged) = posting.complete(text) else { return Ok(Judged::TooLate) };
     // It never answers anything but that it is over.
     let _ = judged.await;
-    Ok(true)
+    Ok(Judged::Whole)
 }
 
 fn declared_length(request: &Request) -> Option<u64> {
