@@ -58,8 +58,10 @@ for (const [serverName, start] of Object.entries(scenarioServers)) {
   }
 }
 
+// Sockeye's client alone: the official one, once it has paused polling for the upgrade and the websocket is lost, neither
+// polls nor fails before its ping timeout of 45 s. Node's server seldom lets it come that far so soon.
 for (const [serverName, start] of Object.entries(scenarioServers)) {
-  for (const [clientName, io] of Object.entries({ official, sockeye: loadClient() })) {
+  for (const [clientName, io] of Object.entries({ sockeye: loadClient() })) {
     test(`killed in the middle of an upgrade: client ${clientName}, server ${serverName}`, { timeout: 20_000 }, async (t) => {
       let server = await start(0);
       t.after(() => server.stop());
