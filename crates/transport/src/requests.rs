@@ -43,22 +43,22 @@ where
         _ => {
             sessions.note(session, Fault::UnknownMethod);
             // 405 would be the word for it; this is Node's.
-            Err(answer::unread(StatusCode::INTERNAL_SERVER_ERROR))
+            Err(Box::new(answer::unread(StatusCode::INTERNAL_SERVER_ERROR)))
         }
     };
-    begun.unwrap_or_else(|response| Box::pin(ready(response)))
+    begun.unwrap_or_else(|response| Box::pin(ready(*response)))
 }
 
 fn begin_get(
     sessions: &Arc<Sessions>,
     session: &Arc<Shared>,
     request: Request,
-) -> Result<Answering, Response<Body>> {
+) -> Result<Answering, Box<Response<Body>>> {
     let answered = session.enter_poll().map_err(|shut| match shut {
-        Shut::Gone => unknown(sessions),
+        Shut::Gone => Box::new(unknown(sessions)),
         Shut::Overlap => {
             sessions.fail(session, Fault::PollOverlap);
-            answer::empty(StatusCode::BAD_REQUEST)
+            Box::new(answer::empty(StatusCode::BAD_REQUEST))
         }
     })?;
     let manner = Manner::of(&request, &sessions.config);
@@ -88,27 +88,27 @@ fn begin_post<B>(
     session: &Arc<Shared>,
     request: Request,
     body: B,
-) -> Result<Answering, Response<Body>>
+) -> Result<Answering, Box<Response<Body>>>
 where
     B: HttpBody + Send + 'static,
     B::Data: Send,
 {
     let posting = session.begin_post(sessions).map_err(|shut| match shut {
-        Shut::Gone => unknown(sessions),
+        Shut::Gone => Box::new(unknown(sessions)),
         Shut::Overlap => {
             sessions.fail(session, Fault::PostOverlap);
-            answer::unread(StatusCode::BAD_REQUEST)
+            Box::new(answer::unread(StatusCode::BAD_REQUEST))
         }
     })?;
     let kind = request.headers.get(CONTENT_TYPE);
     if kind.is_some_and(|kind| kind == "application/octet-stream") {
         posting.fail(Fault::BinaryPost);
-        return Err(answer::unread(StatusCode::BAD_REQUEST));
+        return Err(Box::new(answer::unread(StatusCode::BAD_REQUEST)));
     }
     let max = sessions.config.engine.max_payload as u64;
     if declared_length(&request).is_some_and(|declared| declared > max) {
         posting.abandon(Fault::PostTooLarge);
-        return Err(answer::unread(StatusCode::PAYLOAD_TOO_LARGE));
+        return Err(Box::new(answer::unread(StatusCode::PAYLOAD_TOO_LARGE)));
     }
     // In a task of its own: all that has come of it is heard out, whatever becomes of the client.
     let receiving = tokio::spawn(receive(sessions.clone(), posting, body));
