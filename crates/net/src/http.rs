@@ -35,6 +35,10 @@ use crate::protocol::Protocol;
 use crate::proxy;
 use crate::wheel::sleep;
 
+/// The most bytes of a request's head, and of what is buffered of an answer, for one connection. Node
+/// allows 16 KiB for a head; hyper would allow 400.
+const MAX_BUFFER: usize = 64 * 1024;
+
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -213,6 +217,7 @@ async fn speak_http<E: Endpoint>(
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(gate.options.head_timeout)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
     let mut told = false;
