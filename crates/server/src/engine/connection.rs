@@ -59,12 +59,13 @@ impl Connection {
     ///
     /// Cancel safe: a future that is dropped has taken no message.
     pub async fn recv(&mut self) -> Option<Message> {
-        let was_full = self.inbox.bytes() >= self.max_waiting_bytes;
-        let message = std::future::poll_fn(|cx| self.inbox.poll_take(cx)).await;
-        if was_full && self.inbox.bytes() < self.max_waiting_bytes {
+        let max = self.max_waiting_bytes;
+        let taken = std::future::poll_fn(|cx| self.inbox.poll_take(max, cx)).await;
+        let (message, has_room_again) = taken?;
+        if has_room_again {
             self.sender.read_on();
         }
-        message
+        Some(message)
     }
 
     /// Sends a message; see [`Sender::send`].

@@ -55,20 +55,30 @@ impl Inbox {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.inner().bytes
+    /// Whether nothing more is to be put in for now.
+    pub(super) fn is_full(&self, max_bytes: usize) -> bool {
+        self.inner().bytes >= max_bytes
     }
 
-    /// The next message; `None` when there will be none.
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    /// The next message, and whether the inbox was [full](Self::is_full) and is no more; `None` when
+    /// there will be none.
+    ///
+    /// Judged under the lock, at the moment of taking: who waits at an empty inbox may find it full.
+    pub(super) fn poll_take(
+        &self,
+        max_bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(Message, bool)>> {
         let mut inner = self.inner();
         match inner.messages.pop_front() {
             Some(message) => {
+                let was_full = inner.bytes >= max_bytes;
                 inner.bytes -= cost(&message);
+                let has_room_again = was_full && inner.bytes < max_bytes;
                 if inner.messages.is_empty() {
                     inner.messages = VecDeque::new();
                 }
-                Poll::Ready(Some(message))
+                Poll::Ready(Some((message, has_room_again)))
             }
             None if inner.over => Poll::Ready(None),
             None => {

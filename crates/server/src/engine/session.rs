@@ -61,7 +61,7 @@ impl Handler for Session {
     }
 
     fn intake(&self) -> Intake {
-        if self.inbox.bytes() >= self.engine.kind.max_waiting_bytes {
+        if self.inbox.is_full(self.engine.kind.max_waiting_bytes) {
             Intake::Stalled
         } else {
             Intake::Open
