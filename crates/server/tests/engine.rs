@@ -566,12 +566,8 @@ async fn a_client_whose_inbox_is_full_keeps_its_heartbeat() {
     assert!(connection.sender().is_open());
     expect(&mut connection, "one").await;
     expect(&mut connection, "two").await;
-    loop {
-        match peer.recv_text().await.as_str() {
-            "2" => break peer.send_text("3").await,
-            other => panic!("{other}"),
-        }
-    }
+    peer.expect_text("2").await;
+    peer.send_text("3").await;
     peer.send_text("4three").await;
     expect(&mut connection, "three").await;
 }
