@@ -180,8 +180,10 @@ impl<H: Handler> Polling<H> {
 
     /// Answers the POST: it is judged, or nobody listens any more (which Node answers alike).
     fn drop_posted(&mut self) {
-        if self.posted.take().is_some() {
+        if let Some(posted) = self.posted.take() {
+            // In this order: the client may send its next POST as soon as this one is answered.
             self.shared.post_judged();
+            drop(posted);
         }
     }
 
