@@ -79,12 +79,13 @@ async fn converse(
     loop {
         let mut reply = Vec::new();
         let judged = judge(websocket, limits, &mut input, &mut reply);
-        if judged.probed {
-            shared.probed();
-        }
         if !reply.is_empty() {
             io.write_all(&reply).await?;
             io.flush().await?;
+        }
+        // Only now: polls end at once from here on, and the client stops polling when it has its answer.
+        if judged.probed {
+            shared.probed();
         }
         match judged.verdict {
             Verdict::GoOn => {}
