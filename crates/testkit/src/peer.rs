@@ -459,6 +459,23 @@ impl Peer {
         response
     }
 
+    /// As [`recv_http`](Self::recv_http); `None` if the connection ends, or is reset, before the head of a
+    /// response has come.
+    ///
+    /// # Panics
+    ///
+    /// If neither comes in time.
+    pub async fn recv_http_or_end(&mut self) -> Option<Response> {
+        while find(&self.unread, b"\r\n\r\n").is_none() {
+            match timeout(DEADLINE, self.stream.read_buf(&mut self.unread)).await {
+                Ok(Ok(0) | Err(_)) => return None,
+                Ok(Ok(_)) => {}
+                Err(_) => self.fail("neither a response nor the end came"),
+            }
+        }
+        Some(self.recv_http().await)
+    }
+
     async fn read_raw(&mut self, wanted: &str) {
         match timeout(DEADLINE, self.stream.read_buf(&mut self.unread)).await {
             Ok(Ok(0)) => {

@@ -5,11 +5,7 @@ use sockeye_server::Server;
 use sockeye_testkit::peer::{Peer, TARGET, http};
 use tokio::net::TcpListener;
 
-use crate::harness::{FACES, root, serve, sync};
-
-/// The headers of an upgrade, all of them right.
-const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
-     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+use crate::harness::{FACES, UPGRADE, root, serve, sync};
 
 fn request(method: &str, target: &str, headers: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")

@@ -10,6 +10,10 @@ use sockeye_testkit::peer::{DEADLINE, Message, Peer};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+/// The headers of an upgrade, all of them right.
+pub(crate) const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
 /// How a server gets its connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Face {
@@ -94,6 +98,26 @@ pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
             Ok(output) => output,
             Err(_) => panic!("{caller}: not ready within {DEADLINE:?}"),
         }
+    }
+}
+
+/// Waits until this is so.
+#[track_caller]
+pub(crate) fn until(mut is: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    within(async move {
+        while !is() {
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
+/// The connection must end here, be it by a reset because not all that was sent had been read.
+#[track_caller]
+pub(crate) fn expect_end(peer: &mut Peer) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = peer.recv().await;
+        assert!(matches!(end, Message::Eof | Message::Reset), "{caller}: {end:?} came");
     }
 }
 
