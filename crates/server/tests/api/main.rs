@@ -24,6 +24,7 @@ mod metrics;
 mod order;
 mod own_handlers;
 mod polling;
+mod protection;
 mod proxies;
 mod rooms;
 mod sockets;
