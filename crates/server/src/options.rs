@@ -279,9 +279,9 @@ impl<K> Builder<K> {
         self
     }
 
-    /// Asks `allow` about every client that wants to connect; `Err` refuses it with status 403 and that
-    /// message. It is not asked again for the later requests of a session. What the future needs of the
-    /// request, the function takes out before.
+    /// Asks `allow` about every client that wants to connect; `Err` refuses it with that message and status
+    /// 403, or as in Node 400 where it wants to connect by a websocket. It is not asked again for the later
+    /// requests of a session. What the future needs of the request, the function takes out before.
     ///
     /// ```
     /// # use sockeye_server::Server;

@@ -193,8 +193,13 @@ impl Engine {
 
     fn refuse(&self, request: &Request, upgrade: bool, refused: &Refused) -> Response<Body> {
         let refusal = refused.refusal;
+        let said;
         let message = match &refused.because {
             Because::Forbidden(Some(message)) => message,
+            Because::Handshake(handshake) => {
+                said = handshake.to_string();
+                &said
+            }
             _ => refusal.message(),
         };
         tracing::debug!(target: "engine", address = %request.address, %refusal, "refused");
@@ -281,7 +286,7 @@ impl Engine {
         admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Response<Body>, Refused> {
-        let session = self.open(request, admission, Some(Box::default()), handler)?;
+        let mut session = self.open(request, admission, Some(Box::default()), handler)?;
         let config = self.config();
         let mut payload = Vec::new();
         payload::append(&mut payload, session.open_packet(config.upgrades()).text());
@@ -357,7 +362,7 @@ impl Engine {
         let config = self.config();
         let sid = match config.hooks.id(request) {
             // An id that is taken would hand one client's session to another.
-            Some(id) => id.filter(|id| self.sessions.find(id.as_str()).is_none()),
+            Some(id) => id.filter(|id| self.sessions.reserve(*id)),
             None => random_id().ok(),
         };
         let sid = sid.ok_or(Refusal::IdGeneration)?;

@@ -25,8 +25,8 @@ pub struct Hooks {
     connection_error: Option<Arc<OnError>>,
 }
 
-/// Why [`Hooks::allow_request`] lets a client open no session: status 403, and this message in the
-/// answer.
+/// Why [`Hooks::allow_request`] lets a client open no session: this message in the answer, and status 403,
+/// or 400 to a websocket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forbidden {
     pub(crate) message: Option<String>,
@@ -131,6 +131,11 @@ impl Hooks {
     /// An id of the application's making: `Some(None)` if it makes none for this request.
     pub(crate) fn id(&self, request: &Request) -> Option<Option<Sid>> {
         self.generate_id.as_ref().map(|generate| generate(request))
+    }
+
+    /// Whether the ids of sessions are of the application's making.
+    pub(crate) fn makes_ids(&self) -> bool {
+        self.generate_id.is_some()
     }
 
     pub(crate) fn refused(&self, error: &ConnectionError<'_>) {

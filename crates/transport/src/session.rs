@@ -25,6 +25,8 @@ pub struct Session<H> {
     sessions: Arc<Sessions>,
     shared: Arc<Shared>,
     stalled: bool,
+    /// Others can find it, or could.
+    announced: bool,
     /// The handler knows that it is over.
     ended: bool,
     throttle: Option<Box<Throttle>>,
@@ -41,7 +43,16 @@ impl<H: Handler> Session<H> {
         sessions.begin();
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
         let throttle = Throttle::new(&sessions.config, admission);
-        Self { engine, sessions, shared, stalled: false, ended: false, throttle, handler }
+        Self {
+            engine,
+            sessions,
+            shared,
+            stalled: false,
+            announced: false,
+            ended: false,
+            throttle,
+            handler,
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -59,8 +70,10 @@ impl<H: Handler> Session<H> {
     }
 
     /// Lets requests and broadcasts find the session.
-    pub(crate) fn announce(&self) {
+    pub(crate) fn announce(&mut self) {
+        self.announced = true;
         self.sessions.insert(&self.shared);
+        self.sessions.give_back(self.shared.sid());
     }
 
     /// The open packet is said: the heartbeat and the handler begin.
@@ -247,6 +260,9 @@ impl<H> Drop for Session<H> {
     fn drop(&mut self) {
         // A session that polled could be found until now, for its last poll.
         self.sessions.remove(&self.shared);
+        if !self.announced {
+            self.sessions.give_back(self.shared.sid());
+        }
         drop(self.shared.shut_door());
         self.sessions.end();
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use sockeye_engineio::{CloseReason, Refusal, Sid};
 use sockeye_net::addresses::{self, Addresses, Admission, Limits};
 use sockeye_net::clock;
@@ -20,6 +20,8 @@ pub(crate) struct Sessions {
     /// By their ids, which they hold themselves.
     open: Mutex<HashTable<Arc<Shared>>>,
     hasher: DefaultHashBuilder,
+    /// Ids of the application's making whose sessions are not entered yet.
+    reserved: Mutex<HashSet<Sid>>,
     /// Set when all sessions are to end, for those that are only about to open.
     closing: OnceLock<CloseReason>,
     /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
@@ -38,6 +40,7 @@ impl Sessions {
             config,
             open: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
+            reserved: Mutex::default(),
             closing: OnceLock::new(),
             alive: AtomicUsize::new(0),
             addresses: Addresses::new(),
@@ -62,6 +65,26 @@ impl Sessions {
         let sid: Sid = sid.parse().ok()?;
         let hash = self.hasher.hash_one(sid);
         self.open().find(hash, |open| open.sid() == sid).cloned()
+    }
+
+    fn reserved(&self) -> MutexGuard<'_, HashSet<Sid>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an id of the application's making, until it is [given back](Self::give_back); `false` if it
+    /// is in use. A session on a websocket is entered only when its client has been answered, and no other
+    /// may get its id meanwhile.
+    pub(crate) fn reserve(&self, sid: Sid) -> bool {
+        let mut reserved = self.reserved();
+        self.find(sid.as_str()).is_none() && reserved.insert(sid)
+    }
+
+    /// The session of this id has been entered, or will never be.
+    pub(crate) fn give_back(&self, sid: Sid) {
+        // Random ids are not reserved.
+        if self.config.hooks.makes_ids() {
+            self.reserved().remove(&sid);
+        }
     }
 
     pub(crate) fn insert(&self, session: &Arc<Shared>) {
