@@ -21,6 +21,7 @@ mod heartbeat;
 mod lifetime;
 mod limits;
 mod metrics;
+mod options;
 mod order;
 mod own_handlers;
 mod polling;
