@@ -14,6 +14,7 @@ mod bad_packets;
 mod bundle;
 mod connect;
 mod connect_races;
+mod cors;
 mod endings;
 mod handlers;
 mod handshake;
