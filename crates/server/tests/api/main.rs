@@ -12,6 +12,7 @@ mod bad_frames;
 mod bad_manners;
 mod bad_packets;
 mod bundle;
+mod chaos;
 mod connect;
 mod connect_races;
 mod cors;
