@@ -139,12 +139,15 @@ async fn without_the_option_nothing_is_said_and_nobody_is_refused() {
 
 #[tokio::test]
 async fn only_allowed_origins_connect_over_either_transport() {
+    /// A configuration, and origins that it lets in and keeps out.
+    type Case = (fn() -> Cors, &'static [&'static str], &'static [&'static str]);
+
     let one = || Cors::origins([APP]).build().unwrap();
     let judged = || Cors::origin_if(|origin| origin.ends_with(".example.com")).build().unwrap();
     let same = || Cors::same_origin().build().unwrap();
     let any = || Cors::any().build().unwrap();
     // The host of the requests is localhost.
-    let cases: [(fn() -> Cors, &[&str], &[&str]); 5] = [
+    let cases: [Case; 5] = [
         (
             several,
             &[APP, "http://localhost:5173", "http://localhost", "https://localhost"],
