@@ -33,6 +33,8 @@ impl Reply {
         compressible: bool,
     ) -> Self {
         let (shared, sessions) = (shared.clone(), sessions.clone());
+        // Something is being written until it is gone, be its session over by then.
+        sessions.begin();
         Self { shared, sessions, payload: payload.into(), counted, compressible, taken: false }
     }
 
@@ -81,5 +83,6 @@ impl Drop for Reply {
         } else {
             self.sessions.fail(&self.shared, Fault::PollAborted);
         }
+        self.sessions.end();
     }
 }
