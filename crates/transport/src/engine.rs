@@ -270,11 +270,12 @@ impl Engine {
         if self.sessions.is_closing() {
             return Err(Refusal::ShuttingDown.into());
         }
-        // The cheap questions first: the application's may cost it something.
-        let admission = self.sessions.admit(request.address.ip())?;
+        // Before anything is counted: a page must not spend what its visitors' address may have.
         if self.config().cors.as_ref().is_some_and(|cors| !cors.allows(&request.headers)) {
             return Err(Refusal::OriginNotAllowed.into());
         }
+        // The cheap questions first: the application's may cost it something.
+        let admission = self.sessions.admit(request.address.ip())?;
         self.config().hooks.is_allowed(request).await?;
         query.check_revision()?;
         Ok(admission)
