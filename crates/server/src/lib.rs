@@ -41,6 +41,7 @@ mod server;
 mod service;
 mod site;
 mod socket;
+mod tasks;
 
 pub use ack::{AckError, AckFuture};
 pub use builder::{ServerBuilder, SocketIo};

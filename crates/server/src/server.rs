@@ -5,11 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use serde::Serialize;
-use sockeye_engineio::CloseReason;
 use sockeye_handler::Running;
-use sockeye_net::wheel::sleep;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::builder::ServerBuilder;
 use crate::bundle::Bundle;
@@ -19,6 +15,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::namespace;
 use crate::operators::{Broadcast, Rooms};
 use crate::site::Site;
+use crate::tasks::Tasks;
 
 /// A Socket.IO server. A clone is another handle of the same server.
 ///
@@ -49,26 +46,17 @@ pub(crate) struct Inner {
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
-    handlers: TaskTracker,
-    abort: CancellationToken,
+    tasks: Tasks,
 }
 
 impl Core {
     pub(crate) fn new(config: Config) -> Self {
-        Self {
-            config,
-            counters: Counters::default(),
-            handlers: TaskTracker::new(),
-            abort: CancellationToken::new(),
-        }
+        Self { config, counters: Counters::default(), tasks: Tasks::default() }
     }
 
     /// Runs a handler to its end, or to the end of the server's grace.
     pub(crate) fn spawn(&self, running: Running) {
-        let abort = self.abort.clone();
-        self.handlers.spawn(async move {
-            abort.run_until_cancelled(running).await;
-        });
+        self.tasks.spawn(running);
     }
 }
 
@@ -143,21 +131,7 @@ impl Server {
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait,
     /// and with it the abortion of what outlives the grace.
     pub async fn close(&self) {
-        let Inner { site, core, .. } = &*self.inner;
-        site.begin_close();
-        core.handlers.close();
-        let ended = async {
-            site.quiet().await;
-            core.handlers.wait().await;
-        };
-        tokio::select! {
-            () = ended => {}
-            () = sleep(site.grace) => {
-                site.engine.discard_all(CloseReason::ServerShuttingDown);
-                core.abort.cancel();
-                core.handlers.wait().await;
-            }
-        }
+        self.inner.core.tasks.close(&self.inner.site).await;
     }
 
     /// The path under which this server is found, without a trailing slash.

@@ -29,11 +29,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response};
 use sockeye_net::http::Body;
-use sockeye_net::wheel::sleep;
 use sockeye_transport::Shared;
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use connection::{Connection, Message};
 pub use sender::{SendError, Sender, TrySendError};
@@ -42,6 +39,7 @@ pub use sockeye_engineio::CloseReason;
 use crate::metrics::{Counts, Faults, Refusals, TurnedAways};
 use crate::options::{Builder, Options};
 use crate::site::{self, App, HttpService, Site};
+use crate::tasks::Tasks;
 use session::Session;
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -86,8 +84,7 @@ impl EngineBuilder {
                 site: options.build(),
                 kind,
                 serve: Box::new(move |connection| Box::pin(serve(connection))),
-                tasks: TaskTracker::new(),
-                abort: CancellationToken::new(),
+                tasks: Tasks::default(),
             }),
         }
     }
@@ -103,17 +100,12 @@ struct Inner {
     site: Site,
     kind: EngineIo,
     serve: Serve,
-    tasks: TaskTracker,
-    abort: CancellationToken,
+    tasks: Tasks,
 }
 
 impl Inner {
     fn spawn(&self, connection: Connection) {
-        let serving = (self.serve)(connection);
-        let abort = self.abort.clone();
-        self.tasks.spawn(async move {
-            abort.run_until_cancelled(serving).await;
-        });
+        self.tasks.spawn((self.serve)(connection));
     }
 }
 
@@ -189,21 +181,7 @@ impl Engine {
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait, and
     /// with it the abortion of what outlives the grace.
     pub async fn close(&self) {
-        let Inner { site, tasks, abort, .. } = &*self.inner;
-        site.begin_close();
-        tasks.close();
-        let ended = async {
-            site.quiet().await;
-            tasks.wait().await;
-        };
-        tokio::select! {
-            () = ended => {}
-            () = sleep(site.grace) => {
-                site.engine.discard_all(CloseReason::ServerShuttingDown);
-                abort.cancel();
-                tasks.wait().await;
-            }
-        }
+        self.inner.tasks.close(&self.inner.site).await;
     }
 }
 
