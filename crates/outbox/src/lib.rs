@@ -60,6 +60,9 @@ pub enum Class {
     Data,
     /// Acks and control packets: may use the [`RESERVE`] too.
     Reserved,
+    /// Data for which [`Outbox::poll_room`] has just said that there is room: admitted whatever its
+    /// size.
+    Promised,
     /// Dropped rather than delayed: accepted only while the last write did not block and less than
     /// [`VOLATILE_BELOW`] bytes are queued.
     Volatile,
@@ -85,8 +88,9 @@ struct Inner<E> {
     /// The first entry: most of the time there is no more than one, and it needs no block of its
     /// own, nor a broadcast another cache line of every receiver.
     first: Option<E>,
-    /// Those behind it: empty if there is no first.
-    queue: VecDeque<E>,
+    /// Those behind it: none if there is no first. Boxed, because most connections have none.
+    #[expect(clippy::box_collection, reason = "a queue is 32 bytes in every connection")]
+    queue: Option<Box<VecDeque<E>>>,
     /// Of what is queued, and of what was taken and is not released yet.
     bytes: usize,
     phase: Phase,
@@ -123,7 +127,7 @@ impl<E: Entry> Outbox<E> {
             limit,
             inner: Mutex::new(Inner {
                 first: None,
-                queue: VecDeque::new(),
+                queue: None,
                 bytes: 0,
                 phase: Phase::Open,
                 notified: false,
@@ -187,13 +191,7 @@ impl<E: Entry> Outbox<E> {
             return Poll::Ready(Err(()));
         }
         if !inner.admits(bytes, Class::Data, self.limit) {
-            let waiting = inner.waiting.get_or_insert_default();
-            // Those whose future was dropped are still in there: asking all again finds out.
-            let stale =
-                if waiting.len() >= MANY_WAITING { mem::take(&mut **waiting) } else { Vec::new() };
-            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                waiting.push(cx.waker().clone());
-            }
+            let stale = inner.wait(cx);
             drop(inner);
             stale.into_iter().for_each(Waker::wake);
             return Poll::Pending;
@@ -204,6 +202,36 @@ impl<E: Entry> Outbox<E> {
             self.wake();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ready when there is room for more: half the limit is free. Then one entry of whatever size may
+    /// be pushed as [`Class::Promised`]. `Err(())` when the outbox is sealed.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        let mut inner = lock(&self.inner);
+        if inner.phase != Phase::Open {
+            return Poll::Ready(Err(()));
+        }
+        if inner.bytes <= self.limit / 2 {
+            return Poll::Ready(Ok(()));
+        }
+        let stale = inner.wait(cx);
+        drop(inner);
+        stale.into_iter().for_each(Waker::wake);
+        Poll::Pending
+    }
+
+    /// Ready when nothing is queued and all that was taken is [released](Self::release), or when the
+    /// outbox is closed.
+    pub fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = lock(&self.inner);
+        if inner.bytes == 0 {
+            return Poll::Ready(());
+        }
+        // Those who wait are woken by each release below half the limit, and so by the last.
+        let stale = inner.wait(cx);
+        drop(inner);
+        stale.into_iter().for_each(Waker::wake);
+        Poll::Pending
     }
 
     /// Wakes the driver, whose next take reports [`Taken::notified`].
@@ -236,7 +264,7 @@ impl<E: Entry> Outbox<E> {
             let mut inner = lock(&self.inner);
             inner.phase = Phase::Closed;
             inner.bytes = 0;
-            let entries = (inner.first.take(), mem::take(&mut inner.queue));
+            let entries = (inner.first.take(), inner.queue.take());
             (inner.driver.take(), inner.take_waiting(), entries)
         };
         drop(entries);
@@ -341,15 +369,14 @@ impl<E: Entry> Outbox<E> {
     /// Gives the memory of past bursts back, if nothing is queued.
     pub fn trim(&self) {
         let mut inner = lock(&self.inner);
-        if inner.queue.is_empty() {
-            inner.queue = VecDeque::new();
-        }
+        inner.queue.take_if(|queue| queue.is_empty());
     }
 }
 
 impl<E: Entry> Inner<E> {
     fn admits(&self, bytes: usize, class: Class, limit: usize) -> bool {
         match class {
+            Class::Promised => true,
             Class::Data => self.bytes == 0 || self.bytes.saturating_add(bytes) <= limit,
             Class::Reserved => {
                 self.bytes == 0 || self.bytes.saturating_add(bytes) <= limit.saturating_add(RESERVE)
@@ -365,7 +392,7 @@ impl<E: Entry> Inner<E> {
             self.first = Some(entry);
             return true;
         }
-        self.queue.push_back(entry);
+        self.queue.get_or_insert_default().push_back(entry);
         false
     }
 
@@ -384,6 +411,19 @@ impl<E: Entry> Inner<E> {
         if self.bytes <= limit / 2 { self.take_waiting() } else { Vec::new() }
     }
 
+    /// Leaves a waker, to be woken by the next release that leaves room. The wakers returned are to be
+    /// woken now: when there are very many, those whose future was dropped are among them, and asking
+    /// all again finds out.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Vec<Waker> {
+        let waiting = self.waiting.get_or_insert_default();
+        let stale =
+            if waiting.len() >= MANY_WAITING { mem::take(&mut **waiting) } else { Vec::new() };
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        stale
+    }
+
     fn take_waiting(&mut self) -> Vec<Waker> {
         self.waiting.take().map_or_else(Vec::new, |waiting| *waiting)
     }
@@ -397,12 +437,12 @@ impl<E: Entry> Inner<E> {
             if portion > max_bytes && taken > 0 {
                 break;
             }
-            let next = self.queue.pop_front();
+            let next = self.queue.as_mut().and_then(|queue| queue.pop_front());
             batch.extend(mem::replace(&mut self.first, next));
         }
         let empty = self.first.is_none();
-        if empty && self.queue.capacity() > KEEP_CAPACITY {
-            self.queue = VecDeque::new();
+        if empty {
+            self.queue.take_if(|queue| queue.capacity() > KEEP_CAPACITY);
         }
         empty && self.phase != Phase::Open
     }
@@ -419,7 +459,10 @@ impl<E> fmt::Debug for Outbox<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = lock(&self.inner);
         f.debug_struct("Outbox")
-            .field("queued", &(usize::from(inner.first.is_some()) + inner.queue.len()))
+            .field(
+                "queued",
+                &(usize::from(inner.first.is_some()) + inner.queue.as_ref().map_or(0, |q| q.len())),
+            )
             .field("bytes", &inner.bytes)
             .field("limit", &self.limit)
             .field("phase", &inner.phase)

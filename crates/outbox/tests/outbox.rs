@@ -159,3 +159,45 @@ fn a_notification_is_reported_once() {
     assert!(outbox.poll_take(&mut cx, 0, 1, &mut Vec::new()).notified);
     assert!(!outbox.poll_take(&mut cx, 0, 1, &mut Vec::new()).notified);
 }
+
+#[test]
+fn room_is_promised_while_half_of_the_limit_is_free() {
+    let outbox = Outbox::new(100);
+    let (woken, waker) = counter();
+    let room = || outbox.poll_room(&mut Context::from_waker(&waker));
+    assert_eq!(room(), Poll::Ready(Ok(())));
+    // Whatever its size: it was promised.
+    outbox.push(Item(0, 500), Class::Promised).unwrap();
+    assert_eq!(room(), Poll::Pending);
+    take(&outbox, Waker::noop(), 0, 1000);
+    take(&outbox, Waker::noop(), 449, 1000);
+    assert_eq!((room(), woken.0.load(Ordering::SeqCst)), (Poll::Pending, 0));
+    take(&outbox, Waker::noop(), 1, 1000);
+    assert_eq!((room(), woken.0.load(Ordering::SeqCst)), (Poll::Ready(Ok(())), 1));
+    outbox.seal();
+    assert_eq!(room(), Poll::Ready(Err(())));
+    assert!(outbox.push(Item(1, 1), Class::Promised).is_err());
+}
+
+#[test]
+fn drained_is_when_the_kernel_has_everything() {
+    let outbox = Outbox::new(100);
+    let (woken, waker) = counter();
+    let drained = || outbox.poll_drained(&mut Context::from_waker(&waker));
+    assert_eq!(drained(), Poll::Ready(()));
+    outbox.push(Item(0, 60), Class::Data).unwrap();
+    take(&outbox, Waker::noop(), 0, 1000);
+    for released in [20, 20, 19] {
+        assert_eq!(drained(), Poll::Pending);
+        take(&outbox, Waker::noop(), released, 1000);
+    }
+    assert_eq!(drained(), Poll::Pending);
+    let before = woken.0.load(Ordering::SeqCst);
+    take(&outbox, Waker::noop(), 1, 1000);
+    assert_eq!((drained(), woken.0.load(Ordering::SeqCst)), (Poll::Ready(()), before + 1));
+
+    outbox.push(Item(1, 60), Class::Data).unwrap();
+    assert_eq!(drained(), Poll::Pending);
+    outbox.close();
+    assert_eq!(drained(), Poll::Ready(()));
+}
