@@ -36,6 +36,9 @@ pub struct Cork {
     settled: u64,
     /// The stream may hold back what it was given.
     unflushed: bool,
+    /// The bytes of outbox entries in it that still count against their outbox's limit, while it
+    /// waits for a blocked socket.
+    pub(crate) counted: usize,
 }
 
 impl Cork {

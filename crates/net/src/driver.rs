@@ -26,12 +26,13 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 use sockeye_outbox::{BATCH, Entry};
-use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame};
+use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame, mask};
 
 use crate::clock;
 use crate::cork::{Cork, FULL};
 use crate::io::{Input, Io, Sink};
 use crate::jam::Jam;
+use crate::masks;
 use crate::protocol::{Cause, Close, Intake, Message, Protocol};
 use crate::scratch::Scratch;
 use crate::wheel::{Rounding, Timer, reached};
@@ -60,12 +61,12 @@ const LINGER: u64 = 2_000;
 ///      │                                                   ▲ our close frame is out
 ///      └──peer closes, peer misbehaves──▶ Lingering ──peer's end of stream, deadline──▶ done
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// Messages flow.
     Open,
     /// The protocol ended: what is queued goes out, then this close frame.
-    Draining(Close),
+    Draining(Box<Close>),
     /// Our close frame was appended; the peer's is awaited.
     Closing,
     /// The last frame was appended. Input is thrown away until the peer ends the stream, because
@@ -93,6 +94,7 @@ pub struct Driver<P: Protocol> {
     unread: Option<(Box<[u8]>, usize)>,
     /// Taken only while it is written to.
     output: Option<Output>,
+    role: Role,
     /// There while the peer has caused more than it takes.
     jam: Option<Box<Jam>>,
     /// The last write blocked.
@@ -121,11 +123,11 @@ enum Stop {
 }
 
 impl<P: Protocol> Driver<P> {
-    /// Drives `protocol` over `io`, on which the opening handshake has just been answered.
+    /// Drives `protocol` over `io`, on which the opening handshake has just been completed.
     ///
-    /// `leftover` is what the client sent behind its handshake.
+    /// `leftover` is what the peer sent behind its part of it.
     pub fn new(io: Io, leftover: &[u8], protocol: P) -> Self {
-        Self::with(websocket::Connection::new(Role::Server), io, leftover, protocol)
+        Self::with(protocol.websocket(), io, leftover, protocol)
     }
 
     /// Drives on a protocol that was [opened](Protocol::opened) elsewhere, over a connection whose
@@ -138,6 +140,7 @@ impl<P: Protocol> Driver<P> {
 
     fn with(websocket: websocket::Connection, io: Io, leftover: &[u8], protocol: P) -> Self {
         let (input, half) = io.split();
+        let role = websocket.role();
         let output = match protocol.wired() {
             Some(wired) => {
                 wire::lock(wired.writer()).half = half;
@@ -152,6 +155,7 @@ impl<P: Protocol> Driver<P> {
             protocol,
             unread: (!leftover.is_empty()).then(|| (leftover.into(), 0)),
             output: Some(output),
+            role,
             jam: None,
             blocked: false,
             sealed: false,
@@ -161,6 +165,11 @@ impl<P: Protocol> Driver<P> {
             started: false,
             reported: false,
         }
+    }
+
+    /// The protocol that is driven.
+    pub(crate) fn protocol_mut(&mut self) -> &mut P {
+        &mut self.protocol
     }
 
     fn drive(&mut self, cx: &mut Context<'_>, receive: &mut [u8], cork: &mut Box<Cork>) -> Stop {
@@ -173,6 +182,8 @@ impl<P: Protocol> Driver<P> {
         if matches!(read, Stop::Done) {
             return Stop::Done;
         }
+        let flow = self.protocol.dispatch(now, cx);
+        self.follow(now, flow);
         let mut output = self.output.take();
         let wrote = match &mut output {
             Some(Output::Own(writer)) => self.write(now, cx, cork, writer),
@@ -259,6 +270,7 @@ impl<P: Protocol> Driver<P> {
                 Poll::Ready(Ok(0)) => self.peer_ended(now),
                 Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
                 Poll::Ready(Ok(count)) => {
+                    self.protocol.heard(now);
                     if matches!(self.phase, Phase::Lingering | Phase::Shut) {
                         continue;
                     }
@@ -300,7 +312,7 @@ impl<P: Protocol> Driver<P> {
                         // RFC 6455 §5.5.3: of several pings, the latest has to be answered.
                         self.jam.get_or_insert_default().ping = Some(payload.into());
                     } else {
-                        frame::append(cork.buffer(), OpCode::Pong, payload);
+                        append_pong(self.role, cork, payload);
                         if self.blocked {
                             self.jam.get_or_insert_default().pongs.bytes += payload.len() + 2;
                         }
@@ -309,9 +321,9 @@ impl<P: Protocol> Driver<P> {
                 }
                 Some(Ok(Event::Pong(_))) => continue,
                 Some(Ok(Event::Close(status))) => {
-                    let code = status.map(|(code, _)| code);
+                    let status = status.map(|(code, reason)| (code, reason.into()));
                     drop(events);
-                    self.peer_closed(now, code, cork);
+                    self.peer_closed(now, status, cork);
                     return whole;
                 }
                 Some(Err(error)) => {
@@ -355,13 +367,13 @@ impl<P: Protocol> Driver<P> {
             if jam.pongs.bytes < PONGS
                 && let Some(ping) = jam.ping.take()
             {
-                frame::append(cork.buffer(), OpCode::Pong, &ping);
+                append_pong(self.role, cork, &ping);
                 jam.pongs.bytes += ping.len() + 2;
             }
             jam.replies.end = cork.end();
             jam.pongs.end = cork.end();
         }
-        let mut unreleased = std::mem::take(&mut writer.unreleased);
+        let mut unreleased = std::mem::take(&mut cork.counted);
         let mut notified = false;
         let mut released = 0;
         loop {
@@ -381,10 +393,11 @@ impl<P: Protocol> Driver<P> {
                     self.protocol.encode(entry, cork);
                 }
             }
-            match self.phase {
+            match &self.phase {
                 Phase::Draining(close) if last => {
                     let limits = self.protocol.limits().clone();
-                    self.websocket.close(now, &limits, close.status, None, cork.buffer());
+                    let status = close.status.as_ref().map(|(code, reason)| (*code, &**reason));
+                    self.websocket.close(now, &limits, status, mask(self.role), cork.buffer());
                     self.phase = Phase::Closing;
                     self.deadline = now + limits.close_timeout;
                 }
@@ -415,7 +428,7 @@ impl<P: Protocol> Driver<P> {
                     }
                     // What is left of the cork is all that still counts.
                     released = unreleased.saturating_sub(cork.len());
-                    writer.unreleased = unreleased - released;
+                    cork.counted = unreleased - released;
                     writer.unwritten = Some(std::mem::take(cork));
                     let taken = self.protocol.outbox().park_blocked(cx, released);
                     if taken.last && self.phase == Phase::Open && !self.sealed {
@@ -473,7 +486,7 @@ impl<P: Protocol> Driver<P> {
             && self.phase == Phase::Open
         {
             self.protocol.outbox().seal();
-            self.phase = Phase::Draining(close);
+            self.phase = Phase::Draining(Box::new(close));
             self.deadline = now + self.protocol.limits().close_timeout;
             self.report(now, None);
         }
@@ -499,13 +512,13 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    fn peer_closed(&mut self, now: u64, code: Option<CloseCode>, cork: &mut Cork) {
-        self.websocket.reply_close(None, cork.buffer());
-        self.end(now, Cause::PeerClosed(code));
+    fn peer_closed(&mut self, now: u64, status: Option<(CloseCode, Box<str>)>, cork: &mut Cork) {
+        self.websocket.reply_close(mask(self.role), cork.buffer());
+        self.end(now, Cause::PeerClosed(status));
     }
 
     fn refuse(&mut self, now: u64, error: websocket::Error, cork: &mut Cork) {
-        self.websocket.reply_close(None, cork.buffer());
+        self.websocket.reply_close(mask(self.role), cork.buffer());
         self.end(now, Cause::Refused(error));
     }
 
@@ -529,6 +542,18 @@ impl<P: Protocol> Driver<P> {
             self.protocol.closed(now, cause);
         }
     }
+}
+
+fn append_pong(role: Role, cork: &mut Cork, payload: &[u8]) {
+    match mask(role) {
+        None => frame::append(cork.buffer(), OpCode::Pong, payload),
+        Some(key) => frame::append_masked(cork.buffer(), OpCode::Pong, payload, key),
+    }
+}
+
+/// A fresh masking key, if this end has to mask (RFC 6455 §5.1).
+fn mask(role: Role) -> Option<mask::Key> {
+    (role == Role::Client).then(masks::key)
 }
 
 impl<P: Protocol> Future for Driver<P> {
@@ -568,6 +593,7 @@ impl<P: Protocol> Drop for Driver<P> {
             drop(written_half);
         }
         self.report(clock::now(), Some(Cause::Lost(None)));
+        self.protocol.gone(self.websocket.is_closed_cleanly());
     }
 }
 

@@ -24,11 +24,13 @@ mod gate;
 pub mod http;
 mod io;
 mod jam;
+mod masks;
 mod patient;
 mod protocol;
 pub mod proxy;
 pub mod rate;
 mod scratch;
+pub mod websocket;
 pub mod wheel;
 mod wire;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use sockeye_outbox::{Entry, Outbox};
-use sockeye_websocket::{self as websocket, CloseCode};
+use sockeye_websocket::{self as websocket, CloseCode, Role};
 
 use crate::cork::Cork;
 use crate::wire::Wired;
@@ -22,17 +22,17 @@ pub enum Message<'a> {
 }
 
 /// How the protocol wants the connection to end: after everything queued went out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Close {
     /// The code and reason of our close frame; `None` sends one without, as Node's server does.
-    pub status: Option<(CloseCode, &'static str)>,
+    pub status: Option<(CloseCode, Cow<'static, str>)>,
 }
 
 /// Why a connection ended, when not by the protocol's own wish.
 #[derive(Debug)]
 pub enum Cause {
-    /// The peer closed, with this code if it gave one.
-    PeerClosed(Option<CloseCode>),
+    /// The peer closed, with this code and reason if it gave one.
+    PeerClosed(Option<(CloseCode, Box<str>)>),
     /// The stream ended or failed without a closing handshake.
     Lost(Option<io::Error>),
     /// The peer broke the WebSocket protocol or a limit; it was told so in a close frame.
@@ -65,11 +65,21 @@ pub trait Protocol: Unpin + Send + 'static {
         None
     }
 
+    /// The WebSocket as its opening handshake left it. Asked once.
+    fn websocket(&self) -> websocket::Connection {
+        websocket::Connection::new(Role::Server)
+    }
+
     /// The limits of the WebSocket below.
     fn limits(&self) -> &websocket::Limits;
 
     /// The first call, once: the connection is open.
     fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close>;
+
+    /// Something arrived, be it a part of a frame: the peer lives.
+    fn heard(&mut self, now: u64) {
+        let _ = now;
+    }
 
     /// A message arrived. What is appended to `reply` (whole frames) leaves with this wake-up's
     /// write, before anything that is queued in the outbox from here on.
@@ -85,6 +95,14 @@ pub trait Protocol: Unpin + Send + 'static {
     /// [`Outbox::notify`] and for futures the protocol polls itself.
     fn work(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close>;
 
+    /// Called at each wake-up between reading and writing: the place for a future that the protocol
+    /// polls itself and that deals with what was received. What it queues leaves with this
+    /// wake-up's write. It is called until the connection is done, closing or not.
+    fn dispatch(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
+        let _ = (now, cx);
+        ControlFlow::Continue(())
+    }
+
     /// Puts an entry's wire form, whole frames, into the cork.
     fn encode(&mut self, entry: Self::Entry, cork: &mut Cork);
 
@@ -99,7 +117,13 @@ pub trait Protocol: Unpin + Send + 'static {
         Intake::Open
     }
 
-    /// The last call but for `encode`: the connection ended by `cause`, or (`None`) because this
-    /// protocol broke it off.
+    /// The connection ended by `cause`, or (`None`) because this protocol broke it off. Only
+    /// `encode`, `dispatch` and [`gone`](Self::gone) are called after it.
     fn closed(&mut self, now: u64, cause: Option<Cause>);
+
+    /// The very last call: the stream is given up. `clean` says whether both sides had sent their
+    /// close frames (RFC 6455 §7.1.4).
+    fn gone(&mut self, clean: bool) {
+        let _ = clean;
+    }
 }

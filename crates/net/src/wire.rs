@@ -44,8 +44,6 @@ pub struct Writer {
     /// There if the connection is a TCP socket whose driver shares it.
     pub(crate) half: Option<OwnedWriteHalf>,
     pub(crate) unwritten: Option<Box<Cork>>,
-    /// Bytes of entries in `unwritten` that count against the outbox's limit.
-    pub(crate) unreleased: usize,
 }
 
 /// A connection's writer, under its lock.
@@ -106,15 +104,14 @@ pub fn flush<E: Entry>(
             // Blocked or failed: the driver's business.
             Poll::Pending | Poll::Ready(Err(_)) => {
                 cork.settle();
+                cork.counted = bytes;
                 writer.unwritten = Some(std::mem::take(cork));
-                writer.unreleased = bytes;
                 return outbox.wake();
             }
         }
     }
-    // Others push as fast as we write: the driver has a budget for that. It also counts off what
-    // this last round has written.
-    writer.unreleased = released;
+    // Others push as fast as we write: the driver has a budget for that.
+    outbox.release(released);
     outbox.wake();
 }
 

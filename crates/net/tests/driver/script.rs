@@ -194,7 +194,9 @@ impl Protocol for Script {
                 self.due = Some(now + millis.parse::<u64>().expect("a number"));
             }
             ("close", _) => {
-                return ControlFlow::Break(Close { status: Some((CloseCode::NORMAL, "bye")) });
+                return ControlFlow::Break(Close {
+                    status: Some((CloseCode::NORMAL, "bye".into())),
+                });
             }
             _ => {}
         }
@@ -232,7 +234,9 @@ impl Protocol for Script {
     fn closed(&mut self, _: u64, cause: Option<Cause>) {
         let ended = match cause {
             None => Ended::ByItself,
-            Some(Cause::PeerClosed(code)) => Ended::PeerClosed(code.map(CloseCode::get)),
+            Some(Cause::PeerClosed(status)) => {
+                Ended::PeerClosed(status.map(|(code, _)| code.get()))
+            }
             Some(Cause::Lost(None)) => Ended::Lost,
             Some(Cause::Lost(Some(_))) => Ended::Broken,
             Some(Cause::Refused(error)) => Ended::Refused(error.close_code().get()),
