@@ -35,6 +35,7 @@ pub const SERVERS: &[Server] = &[
         own_echo: None,
     },
     Server { name: "sockeye-ws", binary: "sockeye-ws", serves: WEBSOCKET, own_echo: None },
+    Server { name: "sockeye-plain", binary: "sockeye-plain", serves: WEBSOCKET, own_echo: None },
     Server { name: "socketioxide", binary: "peer-socketioxide", serves: SOCKETIO, own_echo: None },
     Server {
         name: "sockeye-io",
