@@ -26,12 +26,12 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 use sockeye_outbox::{BATCH, Entry};
-use sockeye_websocket::{self as websocket, CloseCode, Event, OpCode, Role, frame, mask};
+use sockeye_websocket::{self as websocket, CloseCode, Event, Role};
 
 use crate::clock;
 use crate::cork::{Cork, FULL};
 use crate::io::{Input, Io, Sink};
-use crate::jam::Jam;
+use crate::jam::{self, Jam};
 use crate::masks;
 use crate::protocol::{Cause, Close, Intake, Message, Protocol};
 use crate::scratch::Scratch;
@@ -43,9 +43,6 @@ const READS: u32 = 16;
 
 /// Messages handed to the protocol in one wake-up, for the same reason.
 const MESSAGES: u32 = 1024;
-
-/// How many bytes of pongs may wait behind a blocked write; then only the latest ping is answered.
-const PONGS: usize = 4 * 1024;
 
 /// How long a stalled protocol's connection waits before it looks for a hang-up again.
 const HANG_UP_CHECK: u64 = 1_000;
@@ -307,16 +304,7 @@ impl<P: Protocol> Driver<P> {
                 Some(Ok(Event::Text(text))) => Message::Text(text),
                 Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes),
                 Some(Ok(Event::Ping(payload))) => {
-                    let waiting = self.jam.as_ref().map_or(0, |jam| jam.pongs.bytes);
-                    if waiting >= PONGS || cork.len() >= FULL {
-                        // RFC 6455 §5.5.3: of several pings, the latest has to be answered.
-                        self.jam.get_or_insert_default().ping = Some(payload.into());
-                    } else {
-                        append_pong(self.role, cork, payload);
-                        if self.blocked {
-                            self.jam.get_or_insert_default().pongs.bytes += payload.len() + 2;
-                        }
-                    }
+                    jam::pong(&mut self.jam, payload, self.role, self.blocked, cork);
                     continue;
                 }
                 Some(Ok(Event::Pong(_))) => continue,
@@ -364,14 +352,7 @@ impl<P: Protocol> Driver<P> {
             *cork = unwritten;
         }
         if let Some(jam) = &mut self.jam {
-            if jam.pongs.bytes < PONGS
-                && let Some(ping) = jam.ping.take()
-            {
-                append_pong(self.role, cork, &ping);
-                jam.pongs.bytes += ping.len() + 2;
-            }
-            jam.replies.end = cork.end();
-            jam.pongs.end = cork.end();
+            jam.join(self.role, cork);
         }
         let mut unreleased = std::mem::take(&mut cork.counted);
         let mut notified = false;
@@ -397,7 +378,13 @@ impl<P: Protocol> Driver<P> {
                 Phase::Draining(close) if last => {
                     let limits = self.protocol.limits().clone();
                     let status = close.status.as_ref().map(|(code, reason)| (*code, &**reason));
-                    self.websocket.close(now, &limits, status, mask(self.role), cork.buffer());
+                    self.websocket.close(
+                        now,
+                        &limits,
+                        status,
+                        masks::key_for(self.role),
+                        cork.buffer(),
+                    );
                     self.phase = Phase::Closing;
                     self.deadline = now + limits.close_timeout;
                 }
@@ -513,12 +500,12 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn peer_closed(&mut self, now: u64, status: Option<(CloseCode, Box<str>)>, cork: &mut Cork) {
-        self.websocket.reply_close(mask(self.role), cork.buffer());
+        self.websocket.reply_close(masks::key_for(self.role), cork.buffer());
         self.end(now, Cause::PeerClosed(status));
     }
 
     fn refuse(&mut self, now: u64, error: websocket::Error, cork: &mut Cork) {
-        self.websocket.reply_close(mask(self.role), cork.buffer());
+        self.websocket.reply_close(masks::key_for(self.role), cork.buffer());
         self.end(now, Cause::Refused(error));
     }
 
@@ -542,18 +529,6 @@ impl<P: Protocol> Driver<P> {
             self.protocol.closed(now, cause);
         }
     }
-}
-
-fn append_pong(role: Role, cork: &mut Cork, payload: &[u8]) {
-    match mask(role) {
-        None => frame::append(cork.buffer(), OpCode::Pong, payload),
-        Some(key) => frame::append_masked(cork.buffer(), OpCode::Pong, payload, key),
-    }
-}
-
-/// A fresh masking key, if this end has to mask (RFC 6455 §5.1).
-fn mask(role: Role) -> Option<mask::Key> {
-    (role == Role::Client).then(masks::key)
 }
 
 impl<P: Protocol> Future for Driver<P> {

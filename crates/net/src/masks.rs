@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use sockeye_websocket::Role;
 use sockeye_websocket::mask::Key;
 
 /// Keys that one call of the generator makes.
@@ -17,6 +18,11 @@ struct Block {
 
 thread_local! {
     static BLOCK: RefCell<Block> = const { RefCell::new(Block { keys: [[0; 4]; KEYS], used: KEYS }) };
+}
+
+/// A key for a frame of this end, if it has to mask (RFC 6455 §5.1).
+pub(crate) fn key_for(role: Role) -> Option<Key> {
+    (role == Role::Client).then(key)
 }
 
 /// A key that was never used.

@@ -8,7 +8,7 @@ use sockeye_websocket::{self as core, CloseCode};
 
 use crate::protocol::Cause;
 
-/// How a WebSocket ended: see [`WebSocket::closed`](crate::websocket::WebSocket::closed).
+/// How a WebSocket ended: see [`Sender::closed`](crate::websocket::Sender::closed).
 #[derive(Clone, Debug)]
 pub struct Ending {
     /// Who or what ended it.
