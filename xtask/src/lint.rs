@@ -3,6 +3,7 @@
 //! All checks run, the cheap ones first, and every finding is one line that names the file and the
 //! rule; the compiler's own findings keep the compiler's form.
 
+mod alone;
 mod files;
 mod layers;
 
@@ -31,6 +32,7 @@ pub(crate) fn run() -> Result<ExitCode, String> {
     };
 
     check("layers", &mut || Metadata::load().map_or_else(|e| vec![e], |m| layers::check(&m)));
+    check("WebSocket alone", &mut alone::check);
     check("files", &mut || files::check(&root).unwrap_or_else(|error| vec![error]));
     check("format", &mut || passes(&mut cargo(["fmt", "--all", "--check"])));
     if root.join("benches/Cargo.toml").is_file() {
@@ -41,6 +43,10 @@ pub(crate) fn run() -> Result<ExitCode, String> {
     check("clippy", &mut || {
         let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         passes(&mut cargo(args))
+    });
+    check("clippy of WebSocket alone", &mut || {
+        let args = ["clippy", "--package", "sockeye", "--no-default-features", "--locked"];
+        passes(cargo(args).args(["--", "-D", "warnings"]))
     });
     check("documentation", &mut || {
         let mut doc = cargo(["doc", "--workspace", "--no-deps", "--locked"]);
