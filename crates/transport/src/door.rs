@@ -26,7 +26,7 @@ use crate::shared::Shared;
 pub(crate) struct Door {
     /// A GET that the task has not seen yet.
     poll: Option<oneshot::Sender<Reply>>,
-    /// A GET is unanswered, here or with the task.
+    /// A GET is unanswered, here or with the task, or its answer is on the way.
     polling: bool,
     posted: Option<Posted>,
     /// A POST is unanswered: its body is on its way, here, or with the task.
@@ -142,7 +142,7 @@ impl Shared {
         }
     }
 
-    /// The task answers the GET that waits.
+    /// The GET is answered, and the HTTP server has all of it.
     pub(crate) fn poll_answered(&self) {
         if let Some(door) = self.door().as_mut() {
             door.polling = false;

@@ -27,6 +27,8 @@ mod door;
 mod engine;
 mod entry;
 mod fault;
+#[cfg(test)]
+mod fixture;
 mod handler;
 mod handshake;
 mod hooks;

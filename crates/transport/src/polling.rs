@@ -241,7 +241,6 @@ impl<H: Handler> Polling<H> {
                 self.poll = Some(poll);
                 return ControlFlow::Continue(again);
             }
-            self.shared.poll_answered();
             // One that was given up meanwhile drops the reply, which ends the session.
             let sessions = self.session.sessions();
             let reply = Reply::new(&self.shared, sessions, payload, counted, compressible);

@@ -69,13 +69,14 @@ fn begin_get(
         let config = &sessions.config;
         // Or the session ended without a word for this poll.
         let Ok(mut reply) = answered.await else { return unknown(&sessions) };
-        let encoding = manner.encoding(config, reply.payload().len());
+        let encoding = manner.encoding(config, reply.len());
         let encoding = encoding.filter(|_| reply.is_compressible());
         if let Some(encoding) = encoding {
-            let compressed = encoding.compress(reply.payload());
+            let compressed = encoding.compress(&reply.take_payload());
             reply.set_payload(compressed);
         }
-        let mut response = answer::payload(reply.boxed_unsync(), manner, encoding);
+        let body = reply.outgoing().boxed_unsync();
+        let mut response = answer::payload(body, manner, encoding);
         if let Some(request) = request {
             config.hooks.edit(response.headers_mut(), &request, false);
         }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sockeye_server::{Data, Namespace, Server, Socket};
+use sockeye_server::{Data, Fault, Namespace, Server, Socket, TryEmitError};
 use sockeye_testkit::peer::Peer;
 use sockeye_testkit::polling::Polling;
 use tokio::sync::Notify;
 
 use crate::harness::{
-    FACES, journal, root, serve, serve_namespace, with_reasons, with_sockets, within,
+    FACES, Journal, Running, journal, root, serve, serve_namespace, until, with_reasons,
+    with_sockets, within,
 };
 
 /// Until the poll that was begun has reached the session.
@@ -256,23 +257,68 @@ async fn a_slow_consumer_is_disconnected() {
     assert_eq!(server.metrics().slow_consumers, 1);
 }
 
-/// A session whose answers are never read to their end is not written to without end.
-#[tokio::test]
-async fn what_a_poll_has_taken_counts_until_the_server_has_written_it() {
-    let (namespace, mut sockets) = with_sockets(root());
-    let server = serve(Server::builder().namespace(namespace).max_buffered_bytes(100_000)).await;
+/// More than the kernel holds of a connection that nobody reads from.
+const TOO_MUCH: usize = 24 << 20;
+
+/// A client whose poll is being answered with an event of [`TOO_MUCH`], and does not read.
+async fn with_unread_answer(
+    server: &Running,
+    sockets: &mut Journal<Socket>,
+) -> (Polling, Socket, Peer) {
     let (client, _) = Polling::socketio(server.address).await;
     let socket = sockets.next().await;
-    assert_eq!(socket.buffered_bytes(), 0);
-    socket.emit("news", "x".repeat(1000)).unwrap();
-    assert!(socket.buffered_bytes() > 1000);
-    client.poll().await;
-    within(async {
-        while socket.buffered_bytes() > 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| socket.buffered_bytes() == 0).await;
+    socket.emit("news", "x".repeat(TOO_MUCH)).unwrap();
+    let poll = client.begin_poll().await;
+    until(|| socket.buffered_bytes() < TOO_MUCH).await;
+    (client, socket, poll)
+}
+
+/// A session whose answers are not read to their end is not written to without end.
+#[tokio::test]
+async fn what_a_poll_has_taken_counts_until_the_kernel_has_it() {
+    for face in FACES {
+        let (namespace, mut sockets) = with_sockets(root());
+        let builder = Server::builder().namespace(namespace).max_buffered_bytes(TOO_MUCH);
+        let server = face.serve(builder).await;
+        let (client, socket, mut poll) = with_unread_answer(&server, &mut sockets).await;
+        let refused = socket.try_emit("news", "x".repeat(TOO_MUCH)).unwrap_err();
+        assert!(matches!(refused, TryEmitError::Full(_)), "{face:?}");
+        assert!(poll.recv_http().await.text().ends_with("xxx\"]"), "{face:?}");
+        until(|| socket.buffered_bytes() == 0).await;
+        socket.emit("more", ()).unwrap();
+        assert_eq!(client.poll().await, "42[\"more\"]", "{face:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_before_the_last_answer_has_gone_overlaps() {
+    for face in FACES {
+        let (namespace, mut reasons) = with_reasons(root());
+        let (namespace, mut sockets) = with_sockets(namespace);
+        let builder = Server::builder().namespace(namespace).max_buffered_bytes(TOO_MUCH);
+        let server = face.serve(builder).await;
+        let (client, _socket, _poll) = with_unread_answer(&server, &mut sockets).await;
+        assert_eq!(client.request("GET", "", b"").await.status, 400, "{face:?}");
+        reasons.expect(["transport error"]).await;
+        assert_eq!(server.metrics().faults.get(Fault::PollOverlap), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_half_way_ends_the_session() {
+    for face in FACES {
+        let (namespace, mut reasons) = with_reasons(root());
+        let (namespace, mut sockets) = with_sockets(namespace);
+        let builder = Server::builder().namespace(namespace).max_buffered_bytes(TOO_MUCH);
+        let server = face.serve(builder).await;
+        let (client, socket, poll) = with_unread_answer(&server, &mut sockets).await;
+        poll.reset();
+        reasons.expect(["transport error"]).await;
+        assert_eq!(server.metrics().faults.get(Fault::PollAborted), 1, "{face:?}");
+        assert_eq!(client.request("GET", "", b"").await.status, 400);
+        assert_eq!(socket.buffered_bytes(), 0);
+    }
 }
 
 /// DESIGN's smallest heartbeat: gone after 500 ms, not 520.
