@@ -447,7 +447,7 @@ impl Peer {
         response.status = status.unwrap_or_else(|| self.fail(&response.head));
         let length = response.header("content-length").and_then(|length| length.parse().ok());
         let length = match (response.status, length) {
-            (101 | 204 | 304, _) => 0,
+            (100 | 101 | 204 | 304, _) => 0,
             (_, Some(length)) => length,
             (_, None) => self.fail(&format!("no Content-Length:\n{}", response.head)),
         };

@@ -8,6 +8,7 @@
 //! A session without a door does not poll: it was opened on a websocket, has upgraded to one, or is over.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use sockeye_engineio::Transport;
@@ -61,15 +62,21 @@ pub(crate) struct NextTransport {
 pub(crate) struct Arrivals {
     pub(crate) poll: Option<oneshot::Sender<Reply>>,
     pub(crate) posted: Option<Posted>,
+    /// The client waits for the end of its polls.
     pub(crate) probed: bool,
-    /// The next transport stands ready.
-    pub(crate) upgrade: bool,
+}
+
+/// What the task gets when its session upgrades.
+pub(crate) struct Upgrade {
+    pub(crate) next: Box<NextTransport>,
+    /// A GET that the task has not seen yet.
+    pub(crate) poll: Option<oneshot::Sender<Reply>>,
 }
 
 /// Why a request finds no way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shut {
-    /// The session does not poll (any more).
+    /// The session does not poll (any more), or is about to upgrade.
     Gone,
     /// There is such a request already.
     Overlap,
@@ -80,9 +87,13 @@ impl Shared {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The transport that the session uses now.
+    /// The transport that the session uses now, or has used last.
     pub fn transport(&self) -> Transport {
-        if self.door().is_some() { Transport::Polling } else { Transport::Websocket }
+        if self.websocket.load(Ordering::Acquire) {
+            Transport::Websocket
+        } else {
+            Transport::Polling
+        }
     }
 
     /// A GET comes in.
@@ -103,7 +114,8 @@ impl Shared {
     /// A POST comes in; its body is yet to come.
     pub(crate) fn begin_post(self: &Arc<Self>, sessions: &Arc<Sessions>) -> Result<Posting, Shut> {
         let mut door = self.door();
-        let door = door.as_mut().ok_or(Shut::Gone)?;
+        // The client has asked for the upgrade: it has said by polling all that it had to say.
+        let door = door.as_mut().filter(|door| door.next.is_none()).ok_or(Shut::Gone)?;
         if std::mem::replace(&mut door.posting, true) {
             return Err(Shut::Overlap);
         }
@@ -137,9 +149,19 @@ impl Shared {
         Arrivals {
             poll: door.poll.take(),
             posted: door.posted.take(),
-            probed: door.probed,
-            upgrade: door.next.is_some(),
+            probed: door.probed || door.next.is_some(),
         }
+    }
+
+    /// The task's call: takes the next transport, if it stands ready and no POST is on its way any more,
+    /// whose packets come before those of the websocket. From here on nobody comes in by polling.
+    pub(crate) fn upgrade(&self) -> Option<Upgrade> {
+        let mut door = self.door();
+        let next = door.as_mut().filter(|door| !door.posting)?.next.take()?;
+        let shut = door.take();
+        self.websocket.store(true, Ordering::Release);
+        drop(door);
+        Some(Upgrade { next, poll: shut.and_then(|door| door.poll) })
     }
 
     /// The GET is answered, and the HTTP server has all of it.
@@ -157,9 +179,9 @@ impl Shared {
     }
 
     /// Nobody comes in by polling any more. What has come in and was not taken is dropped.
-    pub(crate) fn shut_door(&self) -> Option<Box<NextTransport>> {
+    pub(crate) fn shut_door(&self) {
         let door = self.door().take();
-        door.and_then(|door| door.next)
+        drop(door);
     }
 }
 
@@ -187,6 +209,8 @@ impl Posting {
     pub(crate) fn abandon(mut self, fault: Fault) {
         self.whole = true;
         self.shared.post_judged();
+        // An upgrade may have waited for it.
+        self.shared.outbox().notify();
         self.sessions.note(&self.shared, fault);
     }
 
@@ -200,8 +224,8 @@ impl Posting {
 impl Drop for Posting {
     /// The client went away in the middle of a body: packets are missing now, and the session ends.
     fn drop(&mut self) {
-        // A session that has upgraded meanwhile has no use for the body anyway.
-        if !self.whole && self.shared.transport() == Transport::Polling {
+        // A session that is over has no use for the body anyway.
+        if !self.whole && self.shared.door().is_some() {
             self.sessions.fail(&self.shared, Fault::PostAborted);
         }
     }

@@ -4,7 +4,7 @@
 //! ```text
 //!     commands   the session's own work, timeouts
 //!     read       bodies of POSTs from the door → the session (dispatch), within a budget
-//!     upgrade    the next transport, once all that came before it is judged
+//!     upgrade    the next transport, once all that was posted before it is judged
 //!     write      the outbox → a payload → the GET that waits
 //!     park       wakers stand in the outbox (the door notifies it), the GET and the timer wheel
 //! ```
@@ -21,7 +21,7 @@ use sockeye_net::{Close, Cork, Driver, Intake, Message, Protocol, Wired, clock, 
 use sockeye_outbox::{BATCH, Entry as _};
 use tokio::sync::oneshot;
 
-use crate::door::{NextTransport, Posted};
+use crate::door::{NextTransport, Posted, Upgrade};
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::handler::Handler;
@@ -108,8 +108,10 @@ impl<H: Handler> Polling<H> {
         }
         let more = self.read(now, cx);
         // A session that is closing has its last words to say, by whatever way there is.
-        if arrivals.upgrade && self.posted.is_none() && !self.shared.outbox().is_closed() {
-            return self.end_by_upgrade();
+        if !self.shared.outbox().is_closed()
+            && let Some(upgrade) = self.shared.upgrade()
+        {
+            return Poll::Ready(self.end_by_upgrade(upgrade));
         }
         match self.write(now, arrivals.probed, cx) {
             ControlFlow::Break(()) => return Poll::Ready(End::Over),
@@ -257,16 +259,14 @@ impl<H: Handler> Polling<H> {
 
     /// A GET that waits still, which the official client's never does, hears that there is nothing more
     /// to come this way.
-    fn end_by_upgrade(&mut self) -> Poll<End> {
-        if let Some(poll) = self.poll.take() {
+    fn end_by_upgrade(&mut self, upgrade: Upgrade) -> End {
+        if let Some(poll) = upgrade.poll.or(self.poll.take()) {
             let noop = vec![PacketType::Noop.as_byte()];
+            // Nothing is lost with it, should it have been given up.
             let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), noop, 0, false));
         }
         self.shared.outbox().unblock();
-        match self.shared.shut_door() {
-            Some(next) => Poll::Ready(End::Upgraded(next)),
-            None => Poll::Ready(End::Over),
-        }
+        End::Upgraded(upgrade.next)
     }
 
     /// Does what the session answered.
@@ -307,5 +307,106 @@ impl<H: Handler> Polling<H> {
         } else if self.timer.poll(cx, due, Rounding::Down).is_ready() {
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+    use crate::fixture::Fixture;
+    use sockeye_net::Io;
+    use sockeye_websocket::{self as websocket, Role};
+    use std::sync::Mutex;
+    use std::task::{Wake, Waker};
+
+    fn next_transport() -> NextTransport {
+        NextTransport {
+            io: Io::boxed(tokio::io::duplex(64).0),
+            websocket: websocket::Connection::new(Role::Server),
+            leftover: Vec::new(),
+            base64: false,
+        }
+    }
+
+    #[test]
+    fn a_noop_that_is_lost_ends_nothing() {
+        let mut fixture = Fixture::new();
+        let probing = fixture.shared.begin_probe().unwrap();
+        fixture.shared.probed();
+        let poll = fixture.shared.enter_poll().unwrap();
+        assert!(fixture.wake_up().is_none());
+        drop(poll);
+        // The door is free again, and the session upgrades, whatever becomes of the next poll.
+        let poll = fixture.shared.enter_poll().unwrap();
+        probing.hand_over(next_transport());
+        drop(poll);
+        assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
+        assert!(fixture.shared.is_open());
+        assert_eq!(fixture.sessions.faults()[Fault::PollAborted.index()], 0);
+    }
+
+    #[test]
+    fn a_poll_that_comes_in_with_the_upgrade_is_answered() {
+        let fixture = Fixture::new();
+        let probing = fixture.shared.begin_probe().unwrap();
+        probing.hand_over(next_transport());
+        // Behind the task's look at the door.
+        fixture.shared.arrivals();
+        let mut poll = fixture.shared.enter_poll().unwrap();
+        let upgrade = fixture.shared.upgrade().unwrap();
+        assert!(fixture.shared.upgrade().is_none());
+        let End::Upgraded(_) = fixture.polling.unwrap().end_by_upgrade(upgrade) else {
+            panic!("there is a next transport");
+        };
+        assert_eq!(poll.try_recv().unwrap().take_payload(), b"6");
+    }
+
+    #[test]
+    fn an_upgrade_waits_until_no_post_is_unanswered() {
+        let mut fixture = Fixture::new();
+        let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
+        let probing = fixture.shared.begin_probe().unwrap();
+        probing.hand_over(next_transport());
+        assert!(fixture.wake_up().is_none());
+        assert!(
+            fixture.shared.begin_post(&fixture.sessions).is_err(),
+            "one must not follow another"
+        );
+        let mut judged = posting.complete("4a\u{1e}4b".to_owned()).unwrap();
+        assert!(judged.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
+        assert_eq!(fixture.notes.take(), ["a", "b"]);
+        assert_eq!(judged.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    /// The client may send its next POST as soon as this one is answered.
+    #[test]
+    fn the_door_is_free_before_a_post_is_answered() {
+        struct OnAnswer {
+            fixture: (Arc<Shared>, Arc<crate::sessions::Sessions>),
+            free: Mutex<Vec<bool>>,
+        }
+
+        impl Wake for OnAnswer {
+            fn wake(self: Arc<Self>) {
+                let (shared, sessions) = &self.fixture;
+                let posting = shared.begin_post(sessions);
+                self.free.lock().unwrap().push(posting.is_ok());
+            }
+        }
+
+        let mut fixture = Fixture::new();
+        let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
+        let judged = posting.complete("4a".to_owned()).unwrap();
+        let answered = Arc::new(OnAnswer {
+            fixture: (fixture.shared.clone(), fixture.sessions.clone()),
+            free: Mutex::default(),
+        });
+        let waker = Waker::from(answered.clone());
+        let mut judged = std::pin::pin!(judged);
+        assert!(judged.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(fixture.wake_up().is_none());
+        assert_eq!(*answered.free.lock().unwrap(), [true]);
     }
 }

@@ -263,7 +263,7 @@ impl<H> Drop for Session<H> {
         if !self.announced {
             self.sessions.give_back(self.shared.sid());
         }
-        drop(self.shared.shut_door());
+        self.shared.shut_door();
         self.sessions.end();
     }
 }

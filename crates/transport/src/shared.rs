@@ -24,6 +24,8 @@ pub struct Shared {
     open: AtomicBool,
     /// The client cannot take binary messages over its websocket.
     base64: AtomicBool,
+    /// The session began on a websocket, or has upgraded to one.
+    pub(crate) websocket: AtomicBool,
     /// There while the session polls.
     pub(crate) door: Mutex<Option<Box<Door>>>,
     sid: Sid,
@@ -40,6 +42,7 @@ impl Shared {
         Self {
             sid,
             base64: AtomicBool::new(false),
+            websocket: AtomicBool::new(door.is_none()),
             door: Mutex::new(door),
             outbox: Outbox::new(max_buffered_bytes),
             writer: SharedWriter::default(),

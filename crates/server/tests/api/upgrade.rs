@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sockeye_server::{Data, Server};
+use sockeye_server::{Data, Fault, Namespace, Server};
 use sockeye_testkit::peer::{Message, Peer};
 use sockeye_testkit::polling::{Polling, request};
 
 use crate::harness::{
-    FACES, journal, root, serve, serve_namespace, sync, with_reasons, with_sockets, within,
+    FACES, Journal, Running, journal, root, serve, serve_namespace, sync, with_reasons,
+    with_sockets, within,
 };
 
 #[tokio::test]
@@ -156,7 +157,7 @@ async fn a_probe_may_not_take_longer_than_the_upgrade_timeout() {
         peer.expect_close(1005).await;
         client.post("421[\"sync\"]").await;
         assert_eq!(client.poll().await, "431[]");
-        assert_eq!(server.metrics().faults.get(sockeye_server::Fault::UpgradeFailed), 1);
+        assert_eq!(server.metrics().faults.get(Fault::UpgradeFailed), 1);
     }
 }
 
@@ -203,6 +204,69 @@ async fn without_upgrades_there_is_none() {
     assert_eq!(refused.status, 400);
     // A session may still begin on a websocket.
     let (mut peer, _) = Peer::socketio(server.address).await;
+    sync(&mut peer).await;
+}
+
+/// A session with a POST that the server has begun to read, and a websocket that asks for the upgrade.
+async fn with_post_on_its_way(server: &Running, headers: &str) -> (Polling, Peer, Peer) {
+    let (client, _) = Polling::socketio(server.address).await;
+    let mut peer = client.websocket().await;
+    peer.send_text("2probe").await;
+    peer.expect_text("3probe").await;
+    let headers = format!("Expect: 100-continue\r\n{headers}\r\n");
+    let mut post = request(server.address, "POST", &client.target(), &headers, b"").await;
+    assert_eq!(post.recv_http().await.status, 100);
+    peer.send_text("5").await;
+    peer.send_text("42[\"n\",2]").await;
+    (client, post, peer)
+}
+
+fn with_numbers() -> (Namespace, Journal<u32>) {
+    let (note, notes) = journal();
+    (root().on("n", move |Data(n): Data<u32>| note.write(n)), notes)
+}
+
+#[tokio::test]
+async fn an_upgrade_waits_for_the_post_before_it() {
+    for face in FACES {
+        let (namespace, mut notes) = with_numbers();
+        let server = face.serve(Server::builder().namespace(namespace)).await;
+        let (client, mut post, mut peer) = with_post_on_its_way(&server, "Content-Length: 9").await;
+        // Its polls end at once, whatever has come of the upgrade by now.
+        let poll = client.request("GET", "", b"").await;
+        assert_eq!((poll.status, poll.text()), (200, "6"), "{face:?}");
+        post.send_bytes(b"42[\"n\",1]").await;
+        assert_eq!(post.recv_http().await.text(), "ok", "{face:?}");
+        assert_eq!([notes.next().await, notes.next().await], [1, 2]);
+        sync(&mut peer).await;
+    }
+}
+
+/// Its packets are missing: what comes behind them is not heard either.
+#[tokio::test]
+async fn a_post_that_breaks_off_before_an_upgrade_ends_the_session() {
+    for face in FACES {
+        let (namespace, mut notes) = with_numbers();
+        let (namespace, mut reasons) = with_reasons(namespace);
+        let server = face.serve(Server::builder().namespace(namespace)).await;
+        let (client, post, _peer) = with_post_on_its_way(&server, "Content-Length: 9").await;
+        // The server has had time to come to the upgrade.
+        assert_eq!(client.poll().await, "6");
+        post.reset();
+        reasons.expect(["transport error"]).await;
+        assert_eq!(server.metrics().faults.get(Fault::PostAborted), 1, "{face:?}");
+        notes.expect_nothing();
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_on_behind_a_post_that_is_too_large() {
+    let (namespace, mut notes) = with_numbers();
+    let server = serve(Server::builder().namespace(namespace).max_payload(1000)).await;
+    let (_, mut post, mut peer) = with_post_on_its_way(&server, "Transfer-Encoding: chunked").await;
+    post.send_bytes(&[b"3e9\r\n", &[b'x'; 1001][..], b"\r\n"].concat()).await;
+    assert_eq!(post.recv_http().await.status, 413);
+    assert_eq!(notes.next().await, 2);
     sync(&mut peer).await;
 }
 
