@@ -39,6 +39,6 @@ pub trait Handler: Unpin + Send + 'static {
     /// The session goes on over a websocket.
     fn upgraded(&mut self) {}
 
-    /// The session is over. The last call.
+    /// The session is over. The last call, made exactly once; of a session that never opened, the only one.
     fn closed(&mut self, now: u64, reason: CloseReason);
 }

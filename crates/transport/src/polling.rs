@@ -317,6 +317,7 @@ mod tests {
     use crate::fixture::Fixture;
     use sockeye_net::Io;
     use sockeye_websocket::{self as websocket, Role};
+    use std::panic::AssertUnwindSafe;
     use std::sync::Mutex;
     use std::task::{Wake, Waker};
 
@@ -378,6 +379,32 @@ mod tests {
         assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
         assert_eq!(fixture.notes.take(), ["a", "b"]);
         assert_eq!(judged.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    #[test]
+    fn a_handler_that_panics_hears_once_of_the_end_and_nothing_is_kept() {
+        let mut fixture = Fixture::new();
+        fixture.push("unheard");
+        let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
+        let _judged = posting.complete("4panic".to_owned()).unwrap();
+        let woken = AssertUnwindSafe(|| fixture.wake_up().is_some());
+        std::panic::catch_unwind(woken).unwrap_err();
+        assert!(fixture.notes.take().is_empty());
+        fixture.polling = None;
+        assert_eq!(fixture.notes.take(), ["transport close"]);
+        assert!(fixture.shared.outbox().is_closed());
+        assert_eq!(fixture.shared.outbox().buffered_bytes(), 0);
+        assert_eq!((fixture.sessions.len(), fixture.sessions.alive()), (0, 0));
+    }
+
+    #[test]
+    fn a_handler_hears_once_of_an_orderly_end() {
+        let mut fixture = Fixture::new();
+        let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
+        let _judged = posting.complete("1".to_owned()).unwrap();
+        assert!(matches!(fixture.wake_up(), Some(End::Over)));
+        fixture.polling = None;
+        assert_eq!(fixture.notes.take(), ["transport close"]);
     }
 
     /// The client may send its next POST as soon as this one is answered.

@@ -20,7 +20,7 @@ use crate::shared::Shared;
 use crate::throttle::Throttle;
 
 /// The state of one session, owned by its task.
-pub struct Session<H> {
+pub struct Session<H: Handler> {
     engine: engineio::Session,
     sessions: Arc<Sessions>,
     shared: Arc<Shared>,
@@ -256,7 +256,8 @@ impl<H: Handler> Protocol for Session<H> {
     }
 }
 
-impl<H> Drop for Session<H> {
+impl<H: Handler> Drop for Session<H> {
+    /// Also where its task was dropped before its end, by a runtime that ends or after a panic.
     fn drop(&mut self) {
         // A session that polled could be found until now, for its last poll.
         self.sessions.remove(&self.shared);
@@ -264,6 +265,8 @@ impl<H> Drop for Session<H> {
             self.sessions.give_back(self.shared.sid());
         }
         self.shared.shut_door();
+        self.shared.outbox().close();
+        self.end_because(clock::now(), CloseReason::TransportClose);
         self.sessions.end();
     }
 }

@@ -13,14 +13,14 @@ use crate::probe::Probe;
 use crate::session::Session;
 
 /// What goes on behind a `101` of the engine.
-pub struct Upgraded<H>(Next<H>);
+pub struct Upgraded<H: Handler>(Next<H>);
 
-enum Next<H> {
+enum Next<H: Handler> {
     Session(Session<H>),
     Probe(Box<Probe>),
 }
 
-impl<H> Upgraded<H> {
+impl<H: Handler> Upgraded<H> {
     /// A new session on the websocket.
     pub(crate) fn session(session: Session<H>) -> Self {
         Self(Next::Session(session))
@@ -96,7 +96,7 @@ impl<H: Handler> std::fmt::Debug for Task<H> {
     }
 }
 
-impl<H> std::fmt::Debug for Upgraded<H> {
+impl<H: Handler> std::fmt::Debug for Upgraded<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &self.0 {
             Next::Session(_) => "Session",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sockeye_server::{DisconnectReason, Namespace, Server, ServerBuilder, Socket};
 use sockeye_testkit::peer::{Message, Peer, TARGET, http};
+use sockeye_testkit::polling::Polling;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -364,21 +365,33 @@ async fn listening_on_a_port_in_use_is_an_error() {
 /// A runtime that is dropped takes its connections along, and their sockets learn it.
 #[test]
 fn a_runtime_that_ends_leaves_no_socket_connected() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (server, peer, socket) = runtime.block_on(async {
-        let (namespace, mut sockets) = with_sockets(root());
-        let server = serve_namespace(namespace).await;
-        let (peer, _) = Peer::socketio(server.address).await;
-        let socket = sockets.next().await;
-        (server, peer, socket)
-    });
-    assert!(socket.is_connected());
-    drop(runtime);
-    assert!(!socket.is_connected());
-    assert!(socket.disconnect_reason().is_some());
-    assert_eq!(server.clients(), 0);
-    drop(peer);
+    for polls in [false, true] {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (server, peer, socket) = runtime.block_on(async {
+            let (namespace, mut sockets) = with_sockets(root());
+            let server = serve_namespace(namespace).await;
+            let peer = if polls {
+                Polling::socketio(server.address).await;
+                None
+            } else {
+                Some(Peer::socketio(server.address).await)
+            };
+            let socket = sockets.next().await;
+            socket.emit("unheard", "x".repeat(1000)).unwrap();
+            (server, peer, socket)
+        });
+        assert!(socket.is_connected());
+        drop(runtime);
+        assert!(!socket.is_connected(), "polls: {polls}");
+        assert!(socket.disconnect_reason().is_some());
+        assert_eq!(socket.buffered_bytes(), 0);
+        assert_eq!(server.clients(), 0);
+        drop(peer);
+    }
 }
 
 #[tokio::test]
