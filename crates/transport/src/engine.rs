@@ -342,14 +342,7 @@ impl Engine {
             Shut::Overlap => Refusal::AlreadyUpgrading,
         })?;
         self.config().hooks.edit(response.headers_mut(), request, false);
-        let config = self.config();
-        let probe = Probe {
-            probing,
-            sessions: self.sessions.clone(),
-            limits: config.websocket.clone(),
-            timeout: std::time::Duration::from_millis(config.engine.upgrade_timeout),
-            base64: query.b64,
-        };
+        let probe = Probe::new(&self.sessions, probing, query.b64);
         Ok(Answer::Upgrade(response, Upgraded::probe(probe)))
     }
 

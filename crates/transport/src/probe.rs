@@ -16,26 +16,47 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::door::{NextTransport, Probing};
 use crate::fault::Fault;
-use crate::sessions::Sessions;
+use crate::sessions::{Alive, Sessions};
+use crate::shared::Shared;
 
 /// Enough for what a client says while it probes; what comes behind it waits in the socket.
 const BUFFER: usize = 512;
 
 /// What a probe needs besides its connection.
 pub(crate) struct Probe {
-    pub(crate) probing: Probing,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) limits: websocket::Limits,
-    pub(crate) timeout: Duration,
-    /// Whether the client cannot take binary messages.
-    pub(crate) base64: bool,
+    probing: Probing,
+    sessions: Alive,
+    limits: websocket::Limits,
+    timeout: Duration,
+    base64: bool,
+}
+
+/// How a probe ends.
+enum Outcome {
+    /// The websocket takes over; this came behind its upgrade packet.
+    Upgrade(Vec<u8>),
+    /// The client said something else, or nothing in time.
+    Failed,
+    /// There is no session to take over any more.
+    Cancelled,
 }
 
 impl Probe {
+    /// A probe of a client that cannot take binary messages, if `base64`.
+    pub(crate) fn new(sessions: &Arc<Sessions>, probing: Probing, base64: bool) -> Self {
+        Self {
+            probing,
+            sessions: Alive::new(sessions),
+            limits: sessions.config.websocket.clone(),
+            timeout: Duration::from_millis(sessions.config.engine.upgrade_timeout),
+            base64,
+        }
+    }
+
     /// The task of the websocket until it is the session's, or over.
     pub(crate) async fn run(mut self, mut io: Io, leftover: Vec<u8>) {
         let mut websocket = websocket::Connection::new(Role::Server);
-        let asked = {
+        let outcome = {
             let conversation = pin!(converse(
                 &mut io,
                 &mut websocket,
@@ -44,27 +65,32 @@ impl Probe {
                 &self.limits,
             ));
             tokio::select! {
-                asked = conversation => asked.unwrap_or_else(|error| {
-                    tracing::debug!(target: "engine:socket", %error, "the probe's websocket failed");
-                    None
-                }),
-                // The session is over, or the websocket takes too long.
-                _ = &mut self.probing.cancelled => None,
-                () = sleep(self.timeout) => None,
+                // Whose session is over has not failed, whatever it says then.
+                biased;
+                _ = &mut self.probing.cancelled => Outcome::Cancelled,
+                asked = conversation => match asked {
+                    Ok(Some(leftover)) => Outcome::Upgrade(leftover),
+                    Ok(None) => Outcome::Failed,
+                    Err(error) => {
+                        tracing::debug!(target: "engine:socket", %error, "the probe's websocket failed");
+                        Outcome::Failed
+                    }
+                },
+                () = sleep(self.timeout) => Outcome::Failed,
             }
         };
-        match asked {
-            Some(leftover) => {
+        match outcome {
+            Outcome::Upgrade(leftover) => {
                 let base64 = self.base64;
                 self.probing.hand_over(NextTransport { io, websocket, leftover, base64 });
+                return;
             }
-            None => {
-                self.sessions.note(&self.probing.shared, Fault::UpgradeFailed);
-                // Another websocket may try from here on.
-                drop(self.probing);
-                say_goodbye(&mut io, &mut websocket, &self.limits).await;
-            }
+            Outcome::Failed => self.sessions.note(&self.probing.shared, Fault::UpgradeFailed),
+            Outcome::Cancelled => {}
         }
+        // Another websocket may try from here on.
+        drop(self.probing);
+        say_goodbye(&mut io, &mut websocket, &self.limits).await;
     }
 }
 
@@ -73,7 +99,7 @@ async fn converse(
     io: &mut Io,
     websocket: &mut websocket::Connection,
     mut input: Vec<u8>,
-    shared: &crate::shared::Shared,
+    shared: &Shared,
     limits: &websocket::Limits,
 ) -> io::Result<Option<Vec<u8>>> {
     loop {
@@ -166,3 +192,69 @@ async fn say_goodbye(
 
 /// How long the last frame may take to reach the client.
 const LINGER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+    use tokio::io::{DuplexStream, duplex};
+
+    fn probe(fixture: &Fixture) -> Probe {
+        Probe::new(&fixture.sessions, fixture.shared.begin_probe().unwrap(), false)
+    }
+
+    /// Polls the probe's task once; whether it is over.
+    fn is_over(task: Pin<&mut impl Future<Output = ()>>) -> bool {
+        task.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Takes so many bytes.
+    async fn take(client: &mut DuplexStream, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        client.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    /// The official client pauses its polling when it has `3probe`: a poll that ended before would be
+    /// followed by another one.
+    #[tokio::test]
+    async fn polls_end_at_once_only_when_the_probe_was_answered() {
+        let mut fixture = Fixture::new();
+        let mut poll = fixture.shared.enter_poll().unwrap();
+        // Zero as a mask changes nothing.
+        let question = b"\x81\x86\0\0\0\x002probe".to_vec();
+        // Half of the answer fits into the pipe.
+        let (mut client, server) = duplex(4);
+        let mut task = pin!(probe(&fixture).run(Io::boxed(server), question));
+        assert!(!is_over(task.as_mut()));
+        assert_eq!(take(&mut client, 4).await, b"\x81\x063p");
+        assert!(fixture.wake_up().is_none());
+        assert!(poll.try_recv().is_err(), "ended before the answer was written");
+        assert!(!is_over(task.as_mut()));
+        assert_eq!(take(&mut client, 4).await, b"robe");
+        assert!(fixture.wake_up().is_none());
+        assert_eq!(poll.try_recv().unwrap().take_payload(), b"6");
+    }
+
+    #[tokio::test]
+    async fn a_probe_keeps_a_closing_server_waiting() {
+        let mut fixture = Fixture::new();
+        let (mut client, server) = duplex(64);
+        let before = fixture.sessions.alive();
+        let mut task = Box::pin(probe(&fixture).run(Io::boxed(server), Vec::new()));
+        assert!(!is_over(task.as_mut()));
+        assert_eq!(fixture.sessions.alive(), before + 1);
+        // The session is over; the websocket says goodbye.
+        fixture.polling = None;
+        let sessions = fixture.sessions;
+        assert!(!is_over(task.as_mut()));
+        assert_eq!(take(&mut client, 2).await, [0x88, 0]);
+        assert_eq!(sessions.alive(), 1);
+        drop(client);
+        task.await;
+        assert_eq!(sessions.alive(), 0);
+        assert_eq!(sessions.faults()[Fault::UpgradeFailed.index()], 0);
+    }
+}

@@ -18,7 +18,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use sockeye_net::http::BoxError;
 
 use crate::fault::Fault;
-use crate::sessions::Sessions;
+use crate::sessions::{Alive, Sessions};
 use crate::shared::Shared;
 
 /// The most bytes that hyper is handed at once. It asks for more only when it holds less than a buffer.
@@ -41,7 +41,7 @@ impl Reply {
         counted: usize,
         compressible: bool,
     ) -> Self {
-        let weight = Weight::new(shared.clone(), sessions.clone(), counted);
+        let weight = Weight::new(shared, sessions, counted);
         let transit = Transit { weight, matters: counted > 0, complete: false };
         Self { payload, compressible, transit }
     }
@@ -168,27 +168,25 @@ impl AsRef<[u8]> for Piece {
 /// until all is written, be the session over by then.
 struct Weight {
     shared: Arc<Shared>,
-    sessions: Arc<Sessions>,
+    sessions: Alive,
     counted: usize,
 }
 
 impl Weight {
-    fn new(shared: Arc<Shared>, sessions: Arc<Sessions>, counted: usize) -> Self {
-        sessions.begin();
-        Self { shared, sessions, counted }
+    fn new(shared: &Arc<Shared>, sessions: &Arc<Sessions>, counted: usize) -> Self {
+        Self { shared: shared.clone(), sessions: Alive::new(sessions), counted }
     }
 
     /// So much of it goes on by itself.
     fn split_off(&mut self, counted: usize) -> Self {
         self.counted -= counted;
-        Self::new(self.shared.clone(), self.sessions.clone(), counted)
+        Self::new(&self.shared, &self.sessions, counted)
     }
 }
 
 impl Drop for Weight {
     fn drop(&mut self) {
         self.shared.outbox().release(self.counted);
-        self.sessions.end();
     }
 }
 

@@ -15,14 +15,14 @@ use sockeye_websocket as websocket;
 
 use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
-use crate::sessions::Sessions;
+use crate::sessions::{Alive, Sessions};
 use crate::shared::Shared;
 use crate::throttle::Throttle;
 
 /// The state of one session, owned by its task.
 pub struct Session<H: Handler> {
     engine: engineio::Session,
-    sessions: Arc<Sessions>,
+    sessions: Alive,
     shared: Arc<Shared>,
     stalled: bool,
     /// Others can find it, or could.
@@ -40,12 +40,11 @@ impl<H: Handler> Session<H> {
         admission: Option<Admission>,
         handler: H,
     ) -> Self {
-        sessions.begin();
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
         let throttle = Throttle::new(&sessions.config, admission);
         Self {
             engine,
-            sessions,
+            sessions: Alive::new(&sessions),
             shared,
             stalled: false,
             announced: false,
@@ -267,6 +266,5 @@ impl<H: Handler> Drop for Session<H> {
         self.shared.shut_door();
         self.shared.outbox().close();
         self.end_because(clock::now(), CloseReason::TransportClose);
-        self.sessions.end();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -24,8 +25,7 @@ pub(crate) struct Sessions {
     reserved: Mutex<HashSet<Sid>>,
     /// Set when all sessions are to end, for those that are only about to open.
     closing: OnceLock<CloseReason>,
-    /// Sessions whose connection is not over: the open ones, and those whose last bytes are on
-    /// their way.
+    /// Sessions that are not over, answers on their way, and websockets that try to take over.
     alive: AtomicUsize,
     addresses: Addresses,
     /// Requests that were refused, by [`Refusal::index`].
@@ -122,17 +122,7 @@ impl Sessions {
         self.closing.get().is_some()
     }
 
-    /// A connection begins.
-    pub(crate) fn begin(&self) {
-        self.alive.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A connection is over.
-    pub(crate) fn end(&self) {
-        self.alive.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Connections that are not over.
+    /// What a closing server waits for: how many are [`Alive`].
     pub(crate) fn alive(&self) -> usize {
         self.alive.load(Ordering::Relaxed)
     }
@@ -176,5 +166,29 @@ impl Sessions {
         }
         drop(open);
         drop(removed);
+    }
+}
+
+/// Keeps a server that closes waiting until it is dropped: somebody still uses a connection.
+pub(crate) struct Alive(Arc<Sessions>);
+
+impl Alive {
+    pub(crate) fn new(sessions: &Arc<Sessions>) -> Self {
+        sessions.alive.fetch_add(1, Ordering::Relaxed);
+        Self(sessions.clone())
+    }
+}
+
+impl Deref for Alive {
+    type Target = Arc<Sessions>;
+
+    fn deref(&self) -> &Arc<Sessions> {
+        &self.0
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -192,6 +192,7 @@ async fn a_session_that_ends_takes_its_probe_along() {
     client.post("1").await;
     reasons.expect(["transport close"]).await;
     peer.expect_close(1005).await;
+    assert_eq!(server.metrics().faults.get(Fault::UpgradeFailed), 0);
 }
 
 #[tokio::test]
