@@ -7,6 +7,10 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use http::HeaderValue;
 use http::header::GetAll;
 
+/// So many bytes are compressed where they are, which takes 0.1 ms; more of them on a thread of their own,
+/// because 64 KiB take 0.6 ms already, and 1 MiB takes 13 (events in JSON, release build).
+const AT_ONCE: usize = 16 * 1024;
+
 /// A coding of HTTP (RFC 9110 §8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -49,8 +53,16 @@ impl Encoding {
         })
     }
 
+    /// Compresses without holding other tasks up for long. None if the runtime ends meanwhile.
+    pub(crate) async fn compress(self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        if bytes.len() <= AT_ONCE {
+            return Some(self.compress_here(&bytes));
+        }
+        tokio::task::spawn_blocking(move || self.compress_here(&bytes)).await.ok()
+    }
+
     /// Compresses at zlib's default level, as Node does.
-    pub(crate) fn compress(self, bytes: &[u8]) -> Vec<u8> {
+    fn compress_here(self, bytes: &[u8]) -> Vec<u8> {
         let (out, level) = (Vec::with_capacity(bytes.len() / 4), Compression::default());
         let compressed = match self {
             Self::Gzip => {
@@ -79,6 +91,8 @@ mod tests {
     use http::HeaderMap;
     use http::header::ACCEPT_ENCODING;
     use std::io::Read as _;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
 
     fn accepted(value: &'static str) -> Option<Encoding> {
         let mut headers = HeaderMap::new();
@@ -105,10 +119,39 @@ mod tests {
     fn what_is_compressed_comes_back() {
         let text = b"4 and again ".repeat(1000);
         let mut back = Vec::new();
-        GzDecoder::new(&*Encoding::Gzip.compress(&text)).read_to_end(&mut back).unwrap();
+        GzDecoder::new(&*Encoding::Gzip.compress_here(&text)).read_to_end(&mut back).unwrap();
         assert_eq!(back, text);
         back.clear();
-        ZlibDecoder::new(&*Encoding::Deflate.compress(&text)).read_to_end(&mut back).unwrap();
+        ZlibDecoder::new(&*Encoding::Deflate.compress_here(&text)).read_to_end(&mut back).unwrap();
         assert_eq!(back, text);
+    }
+    #[test]
+    fn a_large_text_is_not_compressed_on_the_runtimes_thread() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        // The only other thread has something else to do.
+        let (go, wait) = std::sync::mpsc::channel();
+        let busy = runtime.spawn_blocking(move || wait.recv().unwrap());
+        runtime.block_on(async {
+            let small = b"4 and again ".repeat(10);
+            let mut compressing = pin!(Encoding::Gzip.compress(small));
+            assert!(is_ready(compressing.as_mut()).is_some());
+            let large = b"4 and again ".repeat(10_000);
+            let mut compressing = pin!(Encoding::Gzip.compress(large.clone()));
+            assert!(is_ready(compressing.as_mut()).is_none());
+            go.send(()).unwrap();
+            busy.await.unwrap();
+            let mut back = Vec::new();
+            let compressed = compressing.await.unwrap();
+            GzDecoder::new(&*compressed).read_to_end(&mut back).unwrap();
+            assert_eq!(back, large);
+        });
+    }
+
+    fn is_ready<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
     }
 }

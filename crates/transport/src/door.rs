@@ -11,8 +11,8 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use sockeye_engineio::Transport;
 use sockeye_engineio::payload::Payload;
+use sockeye_engineio::{Refusal, Transport};
 use sockeye_net::Io;
 use sockeye_websocket as websocket;
 use tokio::sync::oneshot;
@@ -120,6 +120,16 @@ impl Shared {
             return Err(Shut::Overlap);
         }
         Ok(Posting { shared: self.clone(), sessions: sessions.clone(), whole: false })
+    }
+
+    /// Why a request finds the session [gone](Shut::Gone).
+    pub(crate) fn refusal(&self) -> Refusal {
+        let upgrades = self.door().as_ref().is_some_and(|door| door.next.is_some());
+        if upgrades || self.transport() == Transport::Websocket {
+            Refusal::TransportMismatch
+        } else {
+            Refusal::UnknownSession
+        }
     }
 
     /// A websocket wants to become the session's transport.

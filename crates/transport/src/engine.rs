@@ -23,7 +23,7 @@ use crate::door::{Door, Shut};
 use crate::fault::Fault;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
-use crate::hooks::{ConnectionError, Forbidden};
+use crate::hooks::Forbidden;
 use crate::probe::Probe;
 use crate::request::Request;
 use crate::requests;
@@ -202,9 +202,7 @@ impl Engine {
             }
             _ => refusal.message(),
         };
-        tracing::debug!(target: "engine", address = %request.address, %refusal, "refused");
-        self.sessions.count_refusal(refusal);
-        self.config().hooks.refused(&ConnectionError { request, refusal, message });
+        self.sessions.refuse(request, refusal, message);
         match &refused.because {
             Because::Handshake(handshake) => answer::not_a_websocket(*handshake),
             _ => answer::refused(refusal, message, upgrade),
@@ -250,7 +248,7 @@ impl Engine {
             }
             (Intent::Open(Transport::Polling), _) if !upgrade => {
                 let admission = self.admit(request, &query).await?;
-                self.open_polling(request, admission, handler).map(Answer::Http)
+                self.open_polling(request, admission, handler).await.map(Answer::Http)
             }
             (Intent::Open(Transport::Websocket), _) => {
                 let admission = self.admit(request, &query).await?;
@@ -281,7 +279,7 @@ impl Engine {
         Ok(admission)
     }
 
-    fn open_polling<H: Handler>(
+    async fn open_polling<H: Handler>(
         &self,
         request: &Request,
         admission: Option<Admission>,
@@ -301,7 +299,7 @@ impl Engine {
         let manner = Manner::of(request, config);
         let encoding = manner.encoding(config, payload.len());
         if let Some(encoding) = encoding {
-            payload = encoding.compress(&payload);
+            payload = encoding.compress(payload).await.ok_or(Refusal::ShuttingDown)?;
         }
         let mut response = answer::payload(full(payload), manner, encoding);
         let headers = response.headers_mut();

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, Waker};
 use http::HeaderMap;
 use sockeye_engineio::{CloseReason, Sid};
 use sockeye_hub::Packet;
-use sockeye_net::Intake;
+use sockeye_net::{Intake, Io};
 use sockeye_outbox::Class;
+use sockeye_websocket::{self as websocket, Role};
 
 use crate::config::Config;
-use crate::door::Door;
+use crate::door::{Door, NextTransport};
 use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
 use crate::handshake::Handshake;
@@ -81,6 +82,16 @@ impl Handler for Scribe {
     }
 }
 
+/// A websocket that may take over.
+pub(crate) fn next_transport() -> NextTransport {
+    NextTransport {
+        io: Io::boxed(tokio::io::duplex(64).0),
+        websocket: websocket::Connection::new(Role::Server),
+        leftover: Vec::new(),
+        base64: false,
+    }
+}
+
 /// A session that polls, and its driver.
 pub(crate) struct Fixture {
     pub(crate) sessions: Arc<Sessions>,
@@ -91,8 +102,11 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let config = Config::default().settled();
-        let sessions = Arc::new(Sessions::new(config));
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let sessions = Arc::new(Sessions::new(config.settled()));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let keep = &sessions.config.keep_headers;
         let handshake = Handshake::new(address, "/", &HeaderMap::new(), keep);

@@ -115,9 +115,9 @@ impl Hooks {
         }
     }
 
-    /// Whether the application wants to see a session's requests and their answers.
-    pub(crate) fn edits_headers(&self) -> bool {
-        self.headers.is_some()
+    /// Whether the application wants to see a session's requests when they are answered.
+    pub(crate) fn wants_requests(&self) -> bool {
+        self.headers.is_some() || self.connection_error.is_some()
     }
 
     /// Lets the application have the headers of an answer; `initial` if it opens a session.

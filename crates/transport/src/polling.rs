@@ -314,21 +314,10 @@ impl<H: Handler> Polling<H> {
 mod tests {
     use super::*;
     use crate::fault::Fault;
-    use crate::fixture::Fixture;
-    use sockeye_net::Io;
-    use sockeye_websocket::{self as websocket, Role};
+    use crate::fixture::{Fixture, next_transport};
     use std::panic::AssertUnwindSafe;
     use std::sync::Mutex;
     use std::task::{Wake, Waker};
-
-    fn next_transport() -> NextTransport {
-        NextTransport {
-            io: Io::boxed(tokio::io::duplex(64).0),
-            websocket: websocket::Connection::new(Role::Server),
-            leftover: Vec::new(),
-            base64: false,
-        }
-    }
 
     #[test]
     fn a_noop_that_is_lost_ends_nothing() {

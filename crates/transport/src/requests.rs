@@ -55,7 +55,7 @@ fn begin_get(
     request: Request,
 ) -> Result<Answering, Box<Response<Body>>> {
     let answered = session.enter_poll().map_err(|shut| match shut {
-        Shut::Gone => Box::new(unknown(sessions)),
+        Shut::Gone => Box::new(gone(sessions, session, Some(&request))),
         Shut::Overlap => {
             sessions.fail(session, Fault::PollOverlap);
             Box::new(answer::empty(StatusCode::BAD_REQUEST))
@@ -63,16 +63,20 @@ fn begin_get(
     })?;
     let manner = Manner::of(&request, &sessions.config);
     // The head keeps 8 KiB of hyper's alive, for as long as there is nothing to say.
-    let request = sessions.config.hooks.edits_headers().then(|| Box::new(request));
-    let sessions = sessions.clone();
+    let request = sessions.config.hooks.wants_requests().then(|| Box::new(request));
+    let (sessions, session) = (sessions.clone(), session.clone());
     Ok(Box::pin(async move {
         let config = &sessions.config;
         // Or the session ended without a word for this poll.
-        let Ok(mut reply) = answered.await else { return unknown(&sessions) };
+        let Ok(mut reply) = answered.await else {
+            return gone(&sessions, &session, request.as_deref());
+        };
         let encoding = manner.encoding(config, reply.len());
         let encoding = encoding.filter(|_| reply.is_compressible());
         if let Some(encoding) = encoding {
-            let compressed = encoding.compress(&reply.take_payload());
+            let Some(compressed) = encoding.compress(reply.take_payload()).await else {
+                return gone(&sessions, &session, request.as_deref());
+            };
             reply.set_payload(compressed);
         }
         let body = reply.outgoing().boxed_unsync();
@@ -95,7 +99,7 @@ where
     B::Data: Send,
 {
     let posting = session.begin_post(sessions).map_err(|shut| match shut {
-        Shut::Gone => Box::new(unknown(sessions)),
+        Shut::Gone => Box::new(gone(sessions, session, Some(&request))),
         Shut::Overlap => {
             sessions.fail(session, Fault::PostOverlap);
             Box::new(answer::unread(StatusCode::BAD_REQUEST))
@@ -113,7 +117,7 @@ where
     }
     // In a task of its own: all that has come of it is heard out, whatever becomes of the client.
     let receiving = tokio::spawn(receive(sessions.clone(), posting, body));
-    let sessions = sessions.clone();
+    let (sessions, session) = (sessions.clone(), session.clone());
     Ok(Box::pin(async move {
         let config = &sessions.config;
         // The task ends early only with the runtime.
@@ -123,7 +127,7 @@ where
                 config.hooks.edit(response.headers_mut(), &request, false);
                 response
             }
-            Ok(Judged::TooLate) => unknown(&sessions),
+            Ok(Judged::TooLate) => gone(&sessions, &session, Some(&request)),
             Err(Fault::PostTooLarge) => answer::unread(StatusCode::PAYLOAD_TOO_LARGE),
             Err(Fault::PostTooSlow) => answer::unread(StatusCode::REQUEST_TIMEOUT),
             Err(_) => answer::unread(StatusCode::BAD_REQUEST),
@@ -131,10 +135,14 @@ where
     }))
 }
 
-/// The session has ended while its request was on the way.
-fn unknown(sessions: &Sessions) -> Response<Body> {
-    let refusal = Refusal::UnknownSession;
-    sessions.count_refusal(refusal);
+/// The session has ended, or upgraded, while its request was on the way.
+fn gone(sessions: &Sessions, session: &Shared, request: Option<&Request>) -> Response<Body> {
+    let refusal = session.refusal();
+    match request {
+        Some(request) => sessions.refuse(request, refusal, refusal.message()),
+        // Nobody wants to see it.
+        None => sessions.count_refusal(refusal),
+    }
     answer::refused(refusal, refusal.message(), false)
 }
 
@@ -213,5 +221,48 @@ async fn read<B: HttpBody>(body: B, max: usize, patience: Duration) -> Result<Ve
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::fixture::Fixture;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+
+    fn request(method: Method) -> Request {
+        let request = http::Request::builder().method(method).uri("/?sid=x").body(()).unwrap();
+        Request::new(request.into_parts().0, SocketAddr::from(([127, 0, 0, 1], 4000)))
+    }
+
+    /// Between the judging of a request and its session's door, the session may end or upgrade.
+    #[tokio::test]
+    async fn a_request_that_comes_too_late_is_heard_of() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (mut config, hear) = (Config::default(), heard.clone());
+        config.hooks.connection_error(move |error| {
+            hear.lock().unwrap().push((error.request.method.clone(), error.refusal));
+        });
+        let mut fixture = Fixture::with(config);
+        let (sessions, shared) = (fixture.sessions.clone(), fixture.shared.clone());
+        let ask = |method| begin(&sessions, &shared, request(method), String::new());
+        let waiting = ask(Method::GET);
+        fixture.shared.begin_probe().unwrap().hand_over(crate::fixture::next_transport());
+        assert_eq!(ask(Method::POST).await.status(), StatusCode::BAD_REQUEST);
+        fixture.polling = None;
+        assert_eq!(waiting.await.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(ask(Method::GET).await.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(ask(Method::POST).await.status(), StatusCode::BAD_REQUEST);
+        let unknown = Refusal::UnknownSession;
+        let expected = [
+            (Method::POST, Refusal::TransportMismatch),
+            (Method::GET, unknown),
+            (Method::GET, unknown),
+            (Method::POST, unknown),
+        ];
+        assert_eq!(*heard.lock().unwrap(), expected);
+        assert_eq!(sessions.refusals()[unknown.index()], 3);
     }
 }

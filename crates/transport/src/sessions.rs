@@ -13,6 +13,8 @@ use sockeye_net::clock;
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::hooks::ConnectionError;
+use crate::request::Request;
 use crate::shared::Shared;
 
 /// All open sessions, and what they have in common.
@@ -125,6 +127,13 @@ impl Sessions {
     /// What a closing server waits for: how many are [`Alive`].
     pub(crate) fn alive(&self) -> usize {
         self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that is refused, and lets the application hear of it.
+    pub(crate) fn refuse(&self, request: &Request, refusal: Refusal, message: &str) {
+        tracing::debug!(target: "engine", address = %request.address, %refusal, "refused");
+        self.count_refusal(refusal);
+        self.config.hooks.refused(&ConnectionError { request, refusal, message });
     }
 
     pub(crate) fn count_refusal(&self, refusal: Refusal) {
