@@ -11,8 +11,8 @@ use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Incoming};
-use sockeye_engineio::Sid;
 pub use sockeye_engineio::Transport;
+use sockeye_engineio::{Sid, payload};
 use sockeye_hub::Packet;
 use sockeye_net::http::BoxError;
 use sockeye_net::rate::Rate;
@@ -260,8 +260,15 @@ impl<K> Builder<K> {
 
     /// A text message that every client gets right behind the open packet. Default: none. It is a raw
     /// Engine.IO message: what speaks Socket.IO takes it for a packet.
+    ///
+    /// # Panics
+    ///
+    /// If it holds U+001E, which separates the messages of a poll's answer: a client that polls would get
+    /// two, of which the second may be anything.
     #[doc(alias = "initialPacket")]
     pub fn initial_packet(mut self, message: &str) -> Self {
+        let splits = message.contains(payload::SEPARATOR);
+        assert!(!splits, "an initial packet with U+001E would reach clients that poll in two");
         let Ok(packet) = Packet::message(|buffer| {
             buffer.extend_from_slice(message.as_bytes());
             Ok::<_, Infallible>(Vec::new())
@@ -272,6 +279,11 @@ impl<K> Builder<K> {
 
     /// The most bytes that may wait to be written to one client; one that is slower is
     /// disconnected. Default: 1 MiB; Node has no limit.
+    ///
+    /// What is emitted is written once the handler or task that emits has let others run, and to a client
+    /// that polls only when its next poll is there: a burst of more than this at a time ends a client,
+    /// however fast it is. [`try_emit`](crate::Socket::try_emit) and [`emit_wait`](crate::Socket::emit_wait)
+    /// do not.
     ///
     /// Worst-case memory: this many bytes for each client that does not read.
     pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {

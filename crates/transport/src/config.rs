@@ -36,6 +36,9 @@ pub struct Config {
     pub body_timeout: Duration,
     /// The most bytes that may wait to be written to one client. Default: 1 MiB.
     ///
+    /// What is pushed within one wake-up is written at its end, and to a client that polls only when its
+    /// next poll is there: a burst of more than this finds the outbox full, however fast the client is.
+    ///
     /// Worst-case memory: this many bytes per client, and the cork of 64 KiB that is being written.
     pub max_buffered_bytes: usize,
     /// How long a client's pong may be overdue while the server itself does not read, because the
@@ -57,7 +60,8 @@ pub struct Config {
     pub packet_rate: Option<Rate>,
     /// How fast one client may send bytes of packets, likewise. Default: no limit.
     pub byte_rate: Option<Rate>,
-    /// A message that every client gets right behind the open packet. Default: none.
+    /// A message that every client gets right behind the open packet. It must not hold the separator of
+    /// payloads, U+001E. Default: none.
     pub initial_packet: Option<Arc<Packet>>,
     /// The application's say in handshakes and answers. Default: none.
     pub hooks: Hooks,

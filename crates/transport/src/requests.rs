@@ -10,7 +10,6 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
-use sockeye_engineio::Refusal;
 use sockeye_net::http::Body;
 use sockeye_net::wheel::sleep;
 
@@ -229,6 +228,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::fixture::Fixture;
+    use sockeye_engineio::Refusal;
     use std::net::SocketAddr;
     use std::sync::Mutex;
 

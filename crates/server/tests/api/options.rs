@@ -594,6 +594,12 @@ async fn the_headers_that_are_to_be_kept_are_kept_and_all_are_there_to_judge_by(
     }
 }
 
+#[test]
+#[should_panic = "U+001E"]
+fn an_initial_packet_must_not_split_a_payload() {
+    let _ = builder().initial_packet("one\u{1e}4another");
+}
+
 #[tokio::test]
 async fn an_initial_packet_comes_right_behind_the_open_packet_and_once() {
     for face in FACES {
