@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::Method;
-use sockeye_server::{Cors, CorsError, HandshakeRefusal, Server, ServerBuilder};
+use sockeye_server::{Cors, CorsError, HandshakeRefusal, Rate, Server, ServerBuilder};
 use sockeye_testkit::peer::{Peer, Response, TARGET};
 use sockeye_testkit::polling::{Polling, request};
 
@@ -295,5 +295,26 @@ fn what_browsers_would_refuse_is_refused_when_it_is_built() {
     {
         let built = Cors::origins([no]).build();
         assert!(matches!(built, Err(CorsError::NotAnOrigin { .. })), "{no}: {built:?}");
+    }
+}
+
+/// A page must not spend what its visitors' address may have.
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused_before_it_is_counted() {
+    for face in FACES {
+        let rate = Rate { burst: 1, per_second: 1 };
+        let builder = builder(Cors::origins([APP]).build().unwrap()).handshake_rate(rate);
+        let server = face.serve(builder).await;
+        for target in [POLLING, TARGET] {
+            let upgrade = if target == TARGET { UPGRADE } else { "" };
+            let headers = format!("{upgrade}{}", from(EVIL));
+            for _ in 0..3 {
+                ask(server.address, "GET", target, &headers).await;
+            }
+        }
+        let refusals = server.metrics().refusals;
+        assert_eq!(refusals.get(HandshakeRefusal::OriginNotAllowed), 6, "{face:?}");
+        let own = ask(server.address, "GET", POLLING, &from(APP)).await;
+        assert_eq!(own.status, 200, "{face:?}\n{}", own.head);
     }
 }
