@@ -50,6 +50,17 @@ struct Refused {
     because: Because,
 }
 
+/// What a request asks for, by the rules of Engine.IO.
+struct Asked {
+    intent: Intent,
+    /// The session that it names.
+    session: Option<Arc<Shared>>,
+    /// Whether it speaks the revision that sessions are opened with.
+    revision: Result<(), Refusal>,
+    /// Whether the client cannot take binary messages.
+    base64: bool,
+}
+
 enum Because {
     OfItself,
     /// The application said so.
@@ -104,9 +115,7 @@ impl Engine {
 
     /// Ends every session, once what is queued for it has been written, and those to come.
     pub fn close_all(&self, reason: CloseReason) {
-        for session in self.sessions.close(reason) {
-            session.close(reason);
-        }
+        self.sessions.close_all(reason);
     }
 
     /// Ends every session at once.
@@ -143,7 +152,9 @@ impl Engine {
         self.apply_cors(&request, &mut headers);
         let upgrade = request.is_upgrade();
         match self.judge(&request, upgrade) {
-            Ok((Intent::Join(Transport::Polling), Some(session))) if !upgrade => {
+            Ok(Asked {
+                intent: Intent::Join(Transport::Polling), session: Some(session), ..
+            }) if !upgrade => {
                 let answering = requests::begin(&self.sessions, &session, request, body);
                 Box::pin(async move {
                     let mut response = answering.await;
@@ -155,9 +166,7 @@ impl Engine {
                 let engine = self.clone();
                 Box::pin(async move {
                     let answer = match judged {
-                        Ok((intent, found)) => {
-                            engine.serve(&request, upgrade, intent, found, handler).await
-                        }
+                        Ok(asked) => engine.serve(&request, upgrade, asked, handler).await,
                         Err(refusal) => Err(refusal.into()),
                     };
                     let mut answer = answer.unwrap_or_else(|refused| {
@@ -210,11 +219,7 @@ impl Engine {
     }
 
     /// Checks a request in the official server's order, and finds the session that it names.
-    fn judge(
-        &self,
-        request: &Request,
-        upgrade: bool,
-    ) -> Result<(Intent, Option<Arc<Shared>>), Refusal> {
+    fn judge(&self, request: &Request, upgrade: bool) -> Result<Asked, Refusal> {
         let asked = engineio::Request {
             get: request.method == Method::GET,
             upgrade,
@@ -228,7 +233,7 @@ impl Engine {
         };
         let query = Query::parse(request.query_string());
         let intent = engineio::verify(&query, &asked, &self.config().transports, session)?;
-        Ok((intent, found))
+        Ok(Asked { intent, session: found, revision: query.check_revision(), base64: query.b64 })
     }
 
     /// Does what needs no request of an open session: opens one, or lets a websocket try to become one's
@@ -237,22 +242,20 @@ impl Engine {
         &self,
         request: &Request,
         upgrade: bool,
-        intent: Intent,
-        found: Option<Arc<Shared>>,
+        asked: Asked,
         handler: impl FnOnce(&Arc<Shared>) -> H + Send,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
-        let query = Query::parse(request.query_string());
-        match (intent, found) {
+        match (asked.intent, asked.session) {
             (Intent::Join(Transport::Websocket), Some(session)) => {
-                self.probe(request, &query, &session)
+                self.probe(request, asked.base64, &session)
             }
             (Intent::Open(Transport::Polling), _) if !upgrade => {
-                let admission = self.admit(request, &query).await?;
+                let admission = self.admit(request, asked.revision).await?;
                 self.open_polling(request, admission, handler).await.map(Answer::Http)
             }
             (Intent::Open(Transport::Websocket), _) => {
-                let admission = self.admit(request, &query).await?;
-                self.open_websocket(request, &query, admission, handler)
+                let admission = self.admit(request, asked.revision).await?;
+                self.open_websocket(request, asked.base64, admission, handler)
             }
             // An upgrade to polling is none.
             _ => Err(Refusal::TransportMismatch.into()),
@@ -263,7 +266,7 @@ impl Engine {
     async fn admit(
         &self,
         request: &Request,
-        query: &Query<'_>,
+        revision: Result<(), Refusal>,
     ) -> Result<Option<Admission>, Refused> {
         if self.sessions.is_closing() {
             return Err(Refusal::ShuttingDown.into());
@@ -275,7 +278,7 @@ impl Engine {
         // The cheap questions first: the application's may cost it something.
         let admission = self.sessions.admit(request.address.ip())?;
         self.config().hooks.is_allowed(request).await?;
-        query.check_revision()?;
+        revision?;
         Ok(admission)
     }
 
@@ -313,13 +316,13 @@ impl Engine {
     fn open_websocket<H: Handler>(
         &self,
         request: &Request,
-        query: &Query<'_>,
+        base64: bool,
         admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         let mut response = shake_hands(request)?;
         let session = self.open(request, admission, None, handler)?;
-        session.shared().set_base64(query.b64);
+        session.shared().set_base64(base64);
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::session(session)))
     }
@@ -328,7 +331,7 @@ impl Engine {
     fn probe<H: Handler>(
         &self,
         request: &Request,
-        query: &Query<'_>,
+        base64: bool,
         session: &Arc<Shared>,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         if !self.config().allow_upgrades {
@@ -340,7 +343,7 @@ impl Engine {
             Shut::Overlap => Refusal::AlreadyUpgrading,
         })?;
         self.config().hooks.edit(response.headers_mut(), request, false);
-        let probe = Probe::new(&self.sessions, probing, query.b64);
+        let probe = Probe::new(&self.sessions, probing, base64);
         Ok(Answer::Upgrade(response, Upgraded::probe(probe)))
     }
 

@@ -68,6 +68,16 @@ pub(crate) enum End {
     Upgraded(Box<NextTransport>),
 }
 
+/// Where writing has come to.
+enum Written {
+    /// All is said that can be for now.
+    Idle,
+    /// There is more to do: come back soon.
+    Again,
+    /// All is said.
+    Over,
+}
+
 impl<H: Handler> Polling<H> {
     pub(crate) fn new(session: Session<H>) -> Self {
         let shared = session.shared().clone();
@@ -114,9 +124,10 @@ impl<H: Handler> Polling<H> {
             return Poll::Ready(self.end_by_upgrade(upgrade));
         }
         match self.write(now, arrivals.probed, cx) {
-            ControlFlow::Break(()) => return Poll::Ready(End::Over),
-            ControlFlow::Continue(again) if more | again => cx.waker().wake_by_ref(),
-            ControlFlow::Continue(_) => {}
+            Written::Over => return Poll::Ready(End::Over),
+            Written::Again => cx.waker().wake_by_ref(),
+            Written::Idle if more => cx.waker().wake_by_ref(),
+            Written::Idle => {}
         }
         if matches!(self.phase, Phase::Closing(_)) {
             // Closed from outside, too: nobody waits for the last poll any more.
@@ -189,9 +200,8 @@ impl<H: Handler> Polling<H> {
         }
     }
 
-    /// Answers the GET that waits, if there is something to say. Whether to come back soon; a break
-    /// when all is said.
-    fn write(&mut self, now: u64, probed: bool, cx: &mut Context<'_>) -> ControlFlow<(), bool> {
+    /// Answers the GET that waits, if there is something to say.
+    fn write(&mut self, now: u64, probed: bool, cx: &mut Context<'_>) -> Written {
         let mut again = false;
         loop {
             let aborted = self.poll.as_mut().is_some_and(|poll| poll.poll_closed(cx).is_ready());
@@ -203,9 +213,8 @@ impl<H: Handler> Polling<H> {
             let outbox = self.shared.outbox();
             let Some(poll) = self.poll.take() else {
                 let parked = outbox.park_blocked(cx, 0);
-                return ControlFlow::Continue(
-                    again | parked.notified | (parked.last && self.phase == Phase::Open),
-                );
+                again |= parked.notified | (parked.last && self.phase == Phase::Open);
+                return if again { Written::Again } else { Written::Idle };
             };
             outbox.unblock();
             let (mut payload, mut counted, mut compressible) = (Vec::new(), 0, false);
@@ -241,14 +250,14 @@ impl<H: Handler> Polling<H> {
             }
             if payload.is_empty() {
                 self.poll = Some(poll);
-                return ControlFlow::Continue(again);
+                return if again { Written::Again } else { Written::Idle };
             }
             // One that was given up meanwhile drops the reply, which ends the session.
             let sessions = self.session.sessions();
             let reply = Reply::new(&self.shared, sessions, payload, counted, compressible);
             let _ = poll.send(reply);
             if over {
-                return ControlFlow::Break(());
+                return Written::Over;
             }
         }
     }

@@ -97,10 +97,12 @@ impl Sessions {
         }
     }
 
-    /// From here on every session that is entered is closed at once. Returns those that are there.
-    pub(crate) fn close(&self, reason: CloseReason) -> Vec<Arc<Shared>> {
+    /// Closes every session that is there, and from here on every one that is entered.
+    pub(crate) fn close_all(&self, reason: CloseReason) {
         let _ = self.closing.set(reason);
-        self.all()
+        for session in self.all() {
+            session.close(reason);
+        }
     }
 
     /// Counts a session until the [`Admission`] is dropped; none if nothing is limited.
