@@ -30,6 +30,8 @@ pub struct Session<H: Handler> {
     /// The handler knows that it is over.
     ended: bool,
     throttle: Option<Box<Throttle>>,
+    /// What it counts for, where sessions are limited.
+    _admission: Option<Box<Admission>>,
     handler: H,
 }
 
@@ -41,7 +43,7 @@ impl<H: Handler> Session<H> {
         handler: H,
     ) -> Self {
         let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
-        let throttle = Throttle::new(&sessions.config, admission);
+        let throttle = Throttle::new(&sessions.config);
         Self {
             engine,
             sessions: Alive::new(&sessions),
@@ -50,6 +52,7 @@ impl<H: Handler> Session<H> {
             announced: false,
             ended: false,
             throttle,
+            _admission: admission.map(Box::new),
             handler,
         }
     }

@@ -1,7 +1,6 @@
 //! How fast one client may send: one that is faster is not refused but read from more slowly, so that
 //! nothing of it is lost.
 
-use sockeye_net::addresses::Admission;
 use sockeye_net::rate::Bucket;
 
 use crate::config::Config;
@@ -12,21 +11,14 @@ pub(crate) struct Throttle {
     bytes: Bucket,
     /// Until when nothing more is to be read; in the past if that is none.
     until: u64,
-    /// What the session counts for.
-    _admission: Option<Admission>,
 }
 
 impl Throttle {
     /// None where nothing is limited: most sessions spare its memory.
-    pub(crate) fn new(config: &Config, admission: Option<Admission>) -> Option<Box<Self>> {
+    pub(crate) fn new(config: &Config) -> Option<Box<Self>> {
         let limited = config.packet_rate.is_some() || config.byte_rate.is_some();
-        (limited || admission.is_some()).then(|| {
-            Box::new(Self {
-                packets: Bucket::default(),
-                bytes: Bucket::default(),
-                until: 0,
-                _admission: admission,
-            })
+        limited.then(|| {
+            Box::new(Self { packets: Bucket::default(), bytes: Bucket::default(), until: 0 })
         })
     }
 
