@@ -12,9 +12,9 @@ pub enum Fault {
     /// A websocket did not become the session's transport: it said something else, or nothing, in
     /// time.
     UpgradeFailed,
-    /// A GET while another one waited.
+    /// A GET while another one waited, or had not been sent all of its answer.
     PollOverlap,
-    /// A GET whose client went away before its answer.
+    /// A GET whose client went away before its answer, or within it.
     PollAborted,
     /// A POST while another one was on its way.
     PostOverlap,

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use smallvec::{SmallVec, smallvec};
 use sockeye_net::http::BoxError;
 
 use crate::fault::Fault;
@@ -70,7 +71,7 @@ impl Reply {
         let left = payload.len();
         // Each with memory of its own, which goes when the piece has gone.
         let pieces = match left {
-            0..=PIECE => vec![payload.into_boxed_slice()],
+            0..=PIECE => smallvec![payload.into_boxed_slice()],
             _ => payload.rchunks(PIECE).map(Into::into).collect(),
         };
         Outgoing { pieces, left, transit }
@@ -80,7 +81,7 @@ impl Reply {
 /// The body of a response.
 pub(crate) struct Outgoing {
     /// What is still to be handed over, from the last piece to the next.
-    pieces: Vec<Box<[u8]>>,
+    pieces: SmallVec<[Box<[u8]>; 1]>,
     /// Bytes of them.
     left: usize,
     transit: Transit,
