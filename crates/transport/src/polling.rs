@@ -326,6 +326,7 @@ mod tests {
     use crate::fixture::{Fixture, next_transport};
     use std::panic::AssertUnwindSafe;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Wake, Waker};
 
     #[test]
@@ -377,6 +378,33 @@ mod tests {
         assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
         assert_eq!(fixture.notes.take(), ["a", "b"]);
         assert_eq!(judged.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    #[test]
+    fn an_upgrade_goes_on_when_the_post_before_it_is_not_wanted() {
+        struct Woken(AtomicBool);
+
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+
+        let mut fixture = Fixture::new();
+        let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
+        fixture.shared.begin_probe().unwrap().hand_over(next_transport());
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let polling = fixture.polling.as_mut().unwrap();
+        // What has come in until now has been dealt with at its second wake-up.
+        for _ in 0..2 {
+            assert!(polling.poll_end(&mut Context::from_waker(&waker)).is_pending());
+        }
+        woken.0.store(false, Ordering::Relaxed);
+        posting.abandon(Fault::PostTooLarge);
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
+        assert!(fixture.shared.is_open());
     }
 
     #[test]
