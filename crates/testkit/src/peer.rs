@@ -15,6 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sockeye_websocket::deflate::Inflater;
 use sockeye_websocket::handshake::{accept_key, client};
 use sockeye_websocket::{Connection, Event, Head, Limits, OpCode, Role, mask};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -320,7 +321,8 @@ impl Peer {
 
     /// Takes input through the WebSocket.
     fn judge(&mut self, input: &mut [u8]) {
-        let mut events = self.websocket.receive(&self.limits, input);
+        let mut inflater = Inflater::new();
+        let mut events = self.websocket.receive(&self.limits, &mut inflater, input);
         let failed = loop {
             let message = match events.next() {
                 None => break None,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sockeye_engineio::Packet;
 use sockeye_net::Io;
 use sockeye_net::wheel::sleep;
+use sockeye_websocket::deflate::Inflater;
 use sockeye_websocket::{self as websocket, Event, OpCode, Role, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -146,7 +147,8 @@ fn judge(
     reply: &mut Vec<u8>,
 ) -> Judged {
     let mut probed = false;
-    let mut events = websocket.receive(limits, input);
+    let mut inflater = Inflater::new();
+    let mut events = websocket.receive(limits, &mut inflater, input);
     let verdict = loop {
         match events.next() {
             None => break Verdict::GoOn,

@@ -12,6 +12,7 @@
 use alloc::{string::String, vec::Vec};
 
 use crate::{
+    deflate::{RSV1, Window, max_compressed},
     error::{Error, Limit, PeerMisbehaved},
     head::{Head, MAX_CONTROL_PAYLOAD, OpCode},
     limits::Limits,
@@ -30,6 +31,8 @@ pub(crate) struct Assembly {
     message: Option<Message>,
     /// The payload of a control frame, kept apart because it may come between fragments.
     control: Vec<u8>,
+    /// What a compressed message may refer back to. Stays empty unless the peer may do so.
+    pub(crate) window: Window,
 }
 
 #[derive(Debug)]
@@ -50,8 +53,13 @@ struct Message {
 
 #[derive(Debug)]
 enum Body {
-    Text { text: String, pending: utf8::Pending },
+    Text {
+        text: String,
+        pending: utf8::Pending,
+    },
     Binary(Vec<u8>),
+    /// To be inflated when it is whole.
+    Compressed(OpCode, Vec<u8>),
 }
 
 /// What a frame has completed by its last byte.
@@ -59,6 +67,8 @@ enum Body {
 pub(crate) enum Completed {
     Text(String),
     Binary(Vec<u8>),
+    /// A compressed message of this kind.
+    Compressed(OpCode, Vec<u8>),
     /// A control frame. Its payload is [`Assembly::control`] until the next frame.
     Control(OpCode),
     /// A fragment with more to follow, or something discarded.
@@ -71,9 +81,14 @@ impl Assembly {
         self.frame.is_some()
     }
 
-    /// Whether a message has begun and not ended.
-    pub(crate) const fn is_within_message(&self) -> bool {
-        self.message.is_some()
+    /// Whether nothing is under way.
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.frame.is_none() && self.message.is_none()
+    }
+
+    /// Whether nothing has to be kept until a next message.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.is_at_rest() && self.window.as_slice().is_empty()
     }
 
     /// The payload of the control frame that was completed last.
@@ -85,9 +100,9 @@ impl Assembly {
     pub(crate) fn capacity(&self) -> usize {
         let message = self.message.as_ref().map_or(0, |message| match &message.body {
             Body::Text { text, .. } => text.capacity(),
-            Body::Binary(bytes) => bytes.capacity(),
+            Body::Binary(bytes) | Body::Compressed(_, bytes) => bytes.capacity(),
         });
-        message + self.control.capacity()
+        message + self.control.capacity() + self.window.capacity()
     }
 
     /// Begins a frame that is to be kept: judges its place in its message, and its size.
@@ -111,6 +126,7 @@ impl Assembly {
     /// frame.
     pub(crate) fn discard(&mut self) {
         self.message = None;
+        self.window = Window::default();
         if let Some(frame) = &mut self.frame {
             frame.discarded = frame.head.opcode != OpCode::Close;
         }
@@ -124,12 +140,16 @@ impl Assembly {
                     Err(Limit::Fragments { limit: limits.max_fragments })?;
                 }
                 message.fragments += 1;
-                message.declared = judge_size(message.declared, head.len, limits)?;
+                let compressed = matches!(message.body, Body::Compressed(..));
+                message.declared = judge_size(message.declared, head.len, compressed, limits)?;
             }
             (_, Some(_)) => Err(PeerMisbehaved::ExpectedContinuation)?,
             (opcode, message @ None) => {
-                let declared = judge_size(0, head.len, limits)?;
-                let body = if opcode == OpCode::Text {
+                let compressed = head.rsv & RSV1 != 0;
+                let declared = judge_size(0, head.len, compressed, limits)?;
+                let body = if compressed {
+                    Body::Compressed(opcode, Vec::new())
+                } else if opcode == OpCode::Text {
                     Body::Text { text: String::new(), pending: utf8::Pending::default() }
                 } else {
                     Body::Binary(Vec::new())
@@ -184,8 +204,13 @@ impl Assembly {
 }
 
 /// The declared size of a message with one more frame of `len` bytes, if both are within the
-/// limits.
-pub(crate) fn judge_size(before: usize, len: u64, limits: &Limits) -> Result<usize, Limit> {
+/// limits. What a compressed message inflates to is judged when it is inflated.
+pub(crate) fn judge_size(
+    before: usize,
+    len: u64,
+    compressed: bool,
+    limits: &Limits,
+) -> Result<usize, Limit> {
     if len > limits.max_frame_size as u64 {
         return Err(Limit::FrameSize { limit: limits.max_frame_size, declared: len });
     }
@@ -193,22 +218,29 @@ pub(crate) fn judge_size(before: usize, len: u64, limits: &Limits) -> Result<usi
     // reason to rely on it.
     let declared = (before as u64).saturating_add(len);
     match usize::try_from(declared) {
-        Ok(size) if size <= limits.max_message_size => Ok(size),
+        Ok(size) if size <= max_declared(compressed, limits) => Ok(size),
         _ => Err(Limit::MessageSize { limit: limits.max_message_size, declared }),
     }
+}
+
+/// The most bytes that the frames of one message may declare.
+fn max_declared(compressed: bool, limits: &Limits) -> usize {
+    let max = limits.max_message_size;
+    if compressed { max_compressed(max) } else { max }
 }
 
 impl Message {
     fn push(&mut self, chunk: &[u8], last: bool, limits: &Limits) -> Result<(), Error> {
         // The size of the whole is known only from the head of its last frame.
-        let ceiling = if last { self.declared } else { limits.max_message_size };
+        let compressed = matches!(self.body, Body::Compressed(..));
+        let ceiling = if last { self.declared } else { max_declared(compressed, limits) };
         match &mut self.body {
             Body::Text { text, pending } => {
                 let needed = text.len() + pending.len() + chunk.len();
                 text.reserve_exact(room(text.len(), text.capacity(), needed, ceiling));
                 pending.push(chunk, text).map_err(|_| PeerMisbehaved::TextNotUtf8)?;
             }
-            Body::Binary(bytes) => {
+            Body::Binary(bytes) | Body::Compressed(_, bytes) => {
                 let needed = bytes.len() + chunk.len();
                 bytes.reserve_exact(room(bytes.len(), bytes.capacity(), needed, ceiling));
                 bytes.extend_from_slice(chunk);
@@ -222,6 +254,7 @@ impl Message {
             Body::Text { text, pending } if pending.is_empty() => Ok(Completed::Text(text)),
             Body::Text { .. } => Err(PeerMisbehaved::TextNotUtf8)?,
             Body::Binary(bytes) => Ok(Completed::Binary(bytes)),
+            Body::Compressed(opcode, bytes) => Ok(Completed::Compressed(opcode, bytes)),
         }
     }
 }
@@ -258,7 +291,12 @@ mod tests {
     #[test]
     fn sizes_that_would_overflow_are_refused() {
         let limits = Limits { max_message_size: usize::MAX, ..Limits::default() };
-        assert!(judge_size(usize::MAX, u64::MAX >> 1, &limits).is_ok_and(|n| n == usize::MAX));
-        assert_eq!(judge_size(0, u64::MAX >> 1, &limits).map(|n| n as u64), Ok(u64::MAX >> 1));
+        assert!(
+            judge_size(usize::MAX, u64::MAX >> 1, false, &limits).is_ok_and(|n| n == usize::MAX)
+        );
+        assert_eq!(
+            judge_size(0, u64::MAX >> 1, true, &limits).map(|n| n as u64),
+            Ok(u64::MAX >> 1)
+        );
     }
 }

@@ -10,6 +10,7 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     assembly::Assembly,
     close::CloseCode,
+    deflate::{self, Inflater},
     error::{Error, PeerMisbehaved},
     extension::Extensions,
     frame,
@@ -120,7 +121,7 @@ impl State {
 #[derive(Debug)]
 pub struct Connection {
     pub(crate) state: State,
-    /// What is incomplete; `None` between whole messages.
+    /// What is incomplete; `None` between whole messages, unless the peer may refer to earlier ones.
     pub(crate) assembly: Option<Box<Assembly>>,
     /// The beginning of a frame's head that was cut by the end of the input.
     pub(crate) spill: Spill,
@@ -179,8 +180,23 @@ impl Connection {
             assembly: None,
             spill: Spill { bytes: [0; MAX_HEAD], len: 0 },
             role,
-            extensions: Extensions,
+            extensions: Extensions { deflate: None },
         }
+    }
+
+    /// The same with permessage-deflate, as agreed on in the opening handshake (RFC 7692).
+    #[must_use]
+    pub const fn with_deflate(mut self, params: deflate::Params) -> Self {
+        self.extensions.deflate = Some(params);
+        self
+    }
+
+    /// What was agreed on for permessage-deflate: whoever makes frames for this connection may
+    /// compress them accordingly.
+    #[inline]
+    #[must_use]
+    pub const fn deflate(&self) -> Option<deflate::Params> {
+        self.extensions.deflate
     }
 
     /// Which end of the connection this is.
@@ -198,10 +214,16 @@ impl Connection {
     /// Reads what has arrived. The events are lent out one by one, see [`Events`].
     ///
     /// `input` follows directly on what earlier calls consumed; cut anywhere. It is unmasked in
-    /// place and needs to live only as long as the events do.
+    /// place and needs to live only as long as the events do. So does `inflater`: one serves any
+    /// number of connections, and it is touched only where a message is compressed.
     #[inline]
-    pub fn receive<'a>(&'a mut self, limits: &'a Limits, input: &'a mut [u8]) -> Events<'a> {
-        Events::new(self, limits, input)
+    pub fn receive<'a>(
+        &'a mut self,
+        limits: &'a Limits,
+        inflater: &'a mut Inflater,
+        input: &'a mut [u8],
+    ) -> Events<'a> {
+        Events::new(self, limits, inflater, input)
     }
 
     /// The transport has ended: the peer will send nothing more.
@@ -310,6 +332,9 @@ impl Connection {
 
     /// How many bytes of heap are held for what has arrived in part: 0 between messages, and never
     /// much more than what has arrived of the current one, or than [`Limits::max_message_size`].
+    ///
+    /// A peer that takes its compression's context over costs up to the window that was agreed on,
+    /// at all times.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.assembly.as_deref().map_or(0, |assembly| size_of::<Assembly>() + assembly.capacity())

@@ -13,7 +13,7 @@ pub enum Error {
     LimitExceeded(Limit),
 }
 
-/// The rule of RFC 6455 that the peer broke.
+/// The rule of RFC 6455 that the peer broke; of RFC 7692 where that is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerMisbehaved {
@@ -46,6 +46,10 @@ pub enum PeerMisbehaved {
     CloseReasonNotUtf8,
     /// A text message that is not UTF-8 (§8.1).
     TextNotUtf8,
+    /// A compressed message that is no deflate stream (RFC 7692 §7.2.2).
+    DeflateInvalid,
+    /// A compressed message that ends within a deflate block (RFC 7692 §7.2.1).
+    DeflateCut,
 }
 
 /// The limit that the peer exceeded, with its configured value.
@@ -56,7 +60,8 @@ pub enum Limit {
     MessageSize {
         /// The configured limit in bytes.
         limit: usize,
-        /// The bytes of the message as far as its frames have declared them.
+        /// The bytes of the message as far as its frames have declared them, or as far as it was
+        /// inflated.
         declared: u64,
     },
     /// [`Limits::max_frame_size`](crate::Limits::max_frame_size).
@@ -91,9 +96,10 @@ impl Error {
                 | PeerMisbehaved::ExpectedContinuation
                 | PeerMisbehaved::CloseCodeCut
                 | PeerMisbehaved::CloseCodeNotAllowed(_) => CloseCode::PROTOCOL,
-                PeerMisbehaved::CloseReasonNotUtf8 | PeerMisbehaved::TextNotUtf8 => {
-                    CloseCode::INVALID_PAYLOAD
-                }
+                PeerMisbehaved::CloseReasonNotUtf8
+                | PeerMisbehaved::TextNotUtf8
+                | PeerMisbehaved::DeflateInvalid
+                | PeerMisbehaved::DeflateCut => CloseCode::INVALID_PAYLOAD,
             },
             Self::LimitExceeded(limit) => match limit {
                 Limit::MessageSize { .. } | Limit::FrameSize { .. } => CloseCode::TOO_BIG,
@@ -137,6 +143,8 @@ impl fmt::Display for PeerMisbehaved {
             }
             Self::CloseReasonNotUtf8 => f.write_str("the reason in a close frame is not UTF-8"),
             Self::TextNotUtf8 => f.write_str("a text message is not UTF-8"),
+            Self::DeflateInvalid => f.write_str("a compressed message is not valid deflate"),
+            Self::DeflateCut => f.write_str("a compressed message ends within a deflate block"),
         }
     }
 }

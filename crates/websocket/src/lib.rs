@@ -1,4 +1,5 @@
-//! Sans-IO WebSocket (RFC 6455): frames, messages, the opening and the closing handshake.
+//! Sans-IO WebSocket (RFC 6455): frames, messages, compression (RFC 7692), the opening and the
+//! closing handshake.
 //!
 //! The lowest protocol of the stack. It opens no socket, reads no clock and draws no random number:
 //! bytes, milliseconds and masking keys are handed in.
@@ -7,19 +8,21 @@
 //!   lends out [`Event`]s.
 //! - **Out:** [`frame`] holds stateless encoders, so that any thread can make a frame and many
 //!   connections can share it.
+//! - **Compressing:** [`deflate`], if both ends agree on it.
 //! - **Opening:** [`handshake::server`] judges the request; the HTTP around it is the caller's.
 //! - **Closing:** [`Connection::close`], [`Connection::reply_close`] and [`State`], which has the
 //!   diagram.
 //!
 //! ```
-//! use sockeye_websocket::{Connection, Event, Limits, OpCode, Role, frame};
+//! use sockeye_websocket::{Connection, Event, Limits, OpCode, Role, deflate::Inflater, frame};
 //!
 //! let limits = Limits::default();
+//! let mut inflater = Inflater::new();
 //! let mut connection = Connection::new(Role::Server);
 //! let mut input = [0x81, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58];
 //! let mut output = Vec::new();
 //!
-//! let mut events = connection.receive(&limits, &mut input);
+//! let mut events = connection.receive(&limits, &mut inflater, &mut input);
 //! while let Some(event) = events.next() {
 //!     match event? {
 //!         Event::Text(text) => frame::append(&mut output, OpCode::Text, text.as_bytes()),
@@ -39,6 +42,7 @@ extern crate alloc;
 mod assembly;
 pub mod close;
 mod connection;
+pub mod deflate;
 mod error;
 mod extension;
 pub mod frame;

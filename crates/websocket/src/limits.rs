@@ -9,6 +9,9 @@
 pub struct Limits {
     /// The most bytes of one message, its fragments together. Default: 1 000 000, as
     /// `maxHttpBufferSize` of Socket.IO for Node.
+    ///
+    /// A compressed message is judged by what it inflates to, while it does. What its frames declare
+    /// may be up to a seventh more, because deflate makes larger what it cannot compress.
     pub max_message_size: usize,
     /// The most bytes of one data frame's payload. Default: `usize::MAX`, which leaves it to
     /// [`max_message_size`](Self::max_message_size).

@@ -12,6 +12,7 @@ use crate::{
     assembly::{Assembly, Completed, judge_size},
     close::{self, CloseCode},
     connection::{Connection, Role, State},
+    deflate::{Inflater, RSV1},
     error::{Error, PeerMisbehaved},
     head::{Head, OpCode},
     limits::Limits,
@@ -21,9 +22,9 @@ use crate::{
 /// What the peer has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A text message: borrowed from the input, or owned if it came in pieces.
+    /// A text message: borrowed from the input or the inflater, or owned if it came in pieces.
     Text(Cow<'a, str>),
-    /// A binary message: borrowed from the input, or owned if it came in pieces.
+    /// A binary message: borrowed from the input or the inflater, or owned if it came in pieces.
     Binary(Cow<'a, [u8]>),
     /// A ping, to be answered by a pong with the same payload (RFC 6455 §5.5.2).
     Ping(&'a [u8]),
@@ -44,6 +45,7 @@ pub enum Event<'a> {
 pub struct Events<'a> {
     connection: &'a mut Connection,
     limits: &'a Limits,
+    inflater: &'a mut Inflater,
     input: &'a mut [u8],
     /// How much of `input` is consumed: never more than its length.
     position: usize,
@@ -59,6 +61,15 @@ enum Found {
     Control(OpCode),
     Text(String),
     Binary(Vec<u8>),
+    /// A compressed message of this kind.
+    Compressed(OpCode, Compressed),
+}
+
+/// Where the payload of a compressed message lies.
+enum Compressed {
+    /// In the input.
+    InPlace(Range<usize>),
+    Collected(Vec<u8>),
 }
 
 /// What one step of the long way came to.
@@ -75,9 +86,10 @@ impl<'a> Events<'a> {
     pub(crate) const fn new(
         connection: &'a mut Connection,
         limits: &'a Limits,
+        inflater: &'a mut Inflater,
         input: &'a mut [u8],
     ) -> Self {
-        Self { connection, limits, input, position: 0, reported: false }
+        Self { connection, limits, inflater, input, position: 0, reported: false }
     }
 
     /// How many bytes of the input have been read, up to the end of the last event's frame.
@@ -117,16 +129,17 @@ impl<'a> Events<'a> {
         let connection = &*self.connection;
         let at_rest = matches!(connection.state, State::Open)
             && connection.spill.is_empty()
-            && connection.assembly.is_none();
+            && connection.assembly.as_deref().is_none_or(Assembly::is_at_rest);
         if !at_rest {
             return None;
         }
         let rest = self.input.get_mut(self.position..)?;
         let Ok(Some((head, size))) = Head::parse(rest) else { return None };
         let allowed = head.fin
+            && head.rsv == 0
             && matches!(head.opcode, OpCode::Text | OpCode::Binary)
             && judge_head(connection, &head).is_ok()
-            && judge_size(0, head.len, self.limits).is_ok();
+            && judge_size(0, head.len, false, self.limits).is_ok();
         if !allowed {
             return None;
         }
@@ -156,6 +169,49 @@ impl<'a> Events<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// Lends a text or binary message from the inflater, or in a buffer of its own if it is large.
+    fn lend_inflated(&mut self, opcode: OpCode, payload: &Compressed) -> Result<Event<'_>, Error> {
+        if let Err(error) = self.inflate(payload) {
+            self.connection.state.fail(error);
+            self.reported = true;
+            self.discard_input();
+            return Err(error);
+        }
+        let lent = match self.inflater.take_large() {
+            Some(bytes) if opcode == OpCode::Text => String::from_utf8(bytes)
+                .map(|text| Event::Text(Cow::Owned(text)))
+                .map_err(|_| PeerMisbehaved::TextNotUtf8),
+            Some(bytes) => Ok(Event::Binary(Cow::Owned(bytes))),
+            None if opcode == OpCode::Text => str::from_utf8(self.inflater.message())
+                .map(|text| Event::Text(Cow::Borrowed(text)))
+                .map_err(|_| PeerMisbehaved::TextNotUtf8),
+            None => Ok(Event::Binary(Cow::Borrowed(self.inflater.message()))),
+        };
+        lent.map_err(|rule| {
+            let error = Error::from(rule);
+            self.connection.state.fail(error);
+            self.reported = true;
+            self.position = self.input.len();
+            error
+        })
+    }
+
+    fn inflate(&mut self, payload: &Compressed) -> Result<(), Error> {
+        let connection = &mut *self.connection;
+        let payload = match payload {
+            Compressed::InPlace(range) => &self.input[range.clone()],
+            Compressed::Collected(bytes) => bytes,
+        };
+        let window = connection.assembly.as_deref().map_or(&[][..], |held| held.window.as_slice());
+        self.inflater.inflate(payload, window, self.limits.max_message_size)?;
+        let peer = connection.extensions.deflate.map(|params| params.of_peer(connection.role));
+        if let Some(peer) = peer.filter(|peer| peer.takeover) {
+            let assembly = connection.assembly.get_or_insert_default();
+            assembly.window.slide(peer.window, self.inflater.last_stream());
+        }
+        Ok(())
     }
 
     /// The long way.
@@ -201,7 +257,7 @@ impl<'a> Events<'a> {
     fn begin_frame(&mut self) -> Result<Step, Error> {
         let connection = &mut *self.connection;
         let assembly = &mut connection.assembly;
-        if !assembly.as_deref().is_some_and(Assembly::is_within_message) {
+        if assembly.as_deref().is_some_and(Assembly::is_idle) {
             // What it held has been lent out and let go.
             *assembly = None;
         }
@@ -217,7 +273,8 @@ impl<'a> Events<'a> {
         let closing = matches!(connection.state, State::Closing { .. });
         let discarded = closing && head.opcode != OpCode::Close;
         let assembly = &mut connection.assembly;
-        let alone = head.fin && head.opcode != OpCode::Continuation && assembly.is_none();
+        let at_rest = assembly.as_deref().is_none_or(Assembly::is_at_rest);
+        let alone = head.fin && head.opcode != OpCode::Continuation && at_rest;
         match whole {
             Some(payload) if discarded => {
                 self.position += payload.len();
@@ -228,14 +285,20 @@ impl<'a> Events<'a> {
                 Ok(Step::Again)
             }
             Some(payload) if alone || head.opcode.is_control() => {
+                let compressed = head.rsv & RSV1 != 0;
                 if !head.opcode.is_control() {
-                    judge_size(0, head.len, self.limits)?;
+                    judge_size(0, head.len, compressed, self.limits)?;
                 }
                 if let Some(key) = head.mask {
                     mask::apply(key, 0, payload);
                 }
                 self.position += payload.len();
-                Ok(Step::Found(Found::InPlace(head.opcode, start..self.position)))
+                let payload = start..self.position;
+                Ok(Step::Found(if compressed {
+                    Found::Compressed(head.opcode, Compressed::InPlace(payload))
+                } else {
+                    Found::InPlace(head.opcode, payload)
+                }))
             }
             Some(_) | None => {
                 assembly.get_or_insert_default().begin(head, self.limits)?;
@@ -257,6 +320,9 @@ impl<'a> Events<'a> {
             Some(Completed::Nothing) => Step::Again,
             Some(Completed::Text(text)) => Step::Found(Found::Text(text)),
             Some(Completed::Binary(bytes)) => Step::Found(Found::Binary(bytes)),
+            Some(Completed::Compressed(opcode, bytes)) => {
+                Step::Found(Found::Compressed(opcode, Compressed::Collected(bytes)))
+            }
             Some(Completed::Control(opcode)) => Step::Found(Found::Control(opcode)),
         })
     }
@@ -266,6 +332,7 @@ impl<'a> Events<'a> {
         let (opcode, payload) = match found {
             Found::Text(text) => return Ok(Event::Text(Cow::Owned(text))),
             Found::Binary(bytes) => return Ok(Event::Binary(Cow::Owned(bytes))),
+            Found::Compressed(opcode, payload) => return self.lend_inflated(opcode, &payload),
             Found::InPlace(opcode, payload) if !opcode.is_control() => {
                 return self.lend_message(opcode, payload);
             }

@@ -1,6 +1,8 @@
 //! Running a script in every way in which a transport may deliver it.
 
-use sockeye_websocket::{Connection, Error, Event, Head, Limits, OpCode, Role, State, mask};
+use sockeye_websocket::{
+    Connection, Error, Event, Head, Limits, OpCode, Role, State, deflate::Inflater, mask,
+};
 
 /// The key of RFC 6455's examples.
 pub(crate) const KEY: mask::Key = [0x37, 0xFA, 0x21, 0x3D];
@@ -69,7 +71,8 @@ pub(crate) fn receive(connection: &mut Connection, limits: &Limits, input: &[u8]
     let mut input = input.to_vec();
     let len = input.len();
     let mut seen = Vec::new();
-    let mut events = connection.receive(limits, &mut input);
+    let mut inflater = Inflater::new();
+    let mut events = connection.receive(limits, &mut inflater, &mut input);
     while let Some(event) = events.next() {
         seen.push(Seen::from(event));
     }
@@ -97,9 +100,10 @@ fn receive_pieces<'a>(
 fn receive_one_by_one(connection: &mut Connection, limits: &Limits, input: &[u8]) -> Vec<Seen> {
     let mut input = input.to_vec();
     let mut rest = &mut input[..];
+    let mut inflater = Inflater::new();
     let mut seen = Vec::new();
     loop {
-        let mut events = connection.receive(limits, rest);
+        let mut events = connection.receive(limits, &mut inflater, rest);
         let Some(event) = events.next().map(Seen::from) else { return seen };
         let failed = matches!(event, Seen::Failed(_));
         seen.push(event);

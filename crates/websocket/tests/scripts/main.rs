@@ -4,6 +4,7 @@
 
 mod check;
 mod closing;
+mod deflate;
 mod handshake;
 mod limits;
 mod messages;

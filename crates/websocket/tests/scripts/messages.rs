@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sockeye_websocket::{Connection, Event, Limits, OpCode, Role, frame};
+use sockeye_websocket::{Connection, Event, Limits, OpCode, Role, deflate::Inflater, frame};
 
 use crate::check::{KEY, Seen, binary, check, check_from, last, more, receive, text};
 
@@ -118,10 +118,11 @@ fn characters_are_cut_between_fragments() {
 #[test]
 fn a_whole_message_is_lent_from_the_input() {
     let limits = Limits::default();
+    let mut inflater = Inflater::new();
     let mut connection = Connection::new(Role::Server);
     let mut input = [last(OpCode::Text, b"lent"), last(OpCode::Binary, b"too")].concat();
     let range = input.as_ptr_range();
-    let mut events = connection.receive(&limits, &mut input);
+    let mut events = connection.receive(&limits, &mut inflater, &mut input);
 
     let Some(Ok(Event::Text(Cow::Borrowed(text)))) = events.next() else { panic!() };
     assert!(range.contains(&text.as_ptr()));
@@ -133,13 +134,14 @@ fn a_whole_message_is_lent_from_the_input() {
 #[test]
 fn a_head_that_was_cut_costs_no_copy_of_the_payload() {
     let limits = Limits::default();
+    let mut inflater = Inflater::new();
     for cut in 1..6 {
         let mut connection = Connection::new(Role::Server);
         let mut input = last(OpCode::Text, b"lent");
         let (head, rest) = input.split_at_mut(cut);
-        assert!(connection.receive(&limits, head).next().is_none());
+        assert!(connection.receive(&limits, &mut inflater, head).next().is_none());
         assert_eq!(connection.buffered(), 0);
-        let mut events = connection.receive(&limits, rest);
+        let mut events = connection.receive(&limits, &mut inflater, rest);
         assert!(matches!(events.next(), Some(Ok(Event::Text(Cow::Borrowed("lent"))))));
     }
 }
@@ -147,12 +149,13 @@ fn a_head_that_was_cut_costs_no_copy_of_the_payload() {
 #[test]
 fn stopping_in_the_middle_leaves_the_rest_untouched() {
     let limits = Limits::default();
+    let mut inflater = Inflater::new();
     let mut connection = Connection::new(Role::Server);
     let first = last(OpCode::Text, b"first");
     let second = last(OpCode::Text, b"second");
     let mut input = [first.clone(), second.clone()].concat();
 
-    let mut events = connection.receive(&limits, &mut input);
+    let mut events = connection.receive(&limits, &mut inflater, &mut input);
     assert_eq!((events.consumed(), events.remaining()), (0, input_len(&first, &second)));
     assert_eq!(events.next(), Some(Ok(Event::Text("first".into()))));
     assert_eq!((events.consumed(), events.remaining()), (first.len(), second.len()));
