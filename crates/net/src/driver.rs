@@ -26,6 +26,7 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 use sockeye_outbox::{BATCH, Entry};
+use sockeye_websocket::deflate::Inflater;
 use sockeye_websocket::{self as websocket, CloseCode, Event, Role};
 
 use crate::clock;
@@ -169,13 +170,14 @@ impl<P: Protocol> Driver<P> {
         &mut self.protocol
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>, receive: &mut [u8], cork: &mut Box<Cork>) -> Stop {
+    fn drive(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Stop {
+        let Scratch { receive, cork, inflater } = scratch;
         let now = clock::now();
         if let ControlFlow::Break(()) = self.commands(now, cx) {
             return Stop::Done;
         }
         let was_stalled = self.is_stalled();
-        let read = self.read(now, cx, receive, cork);
+        let read = self.read(now, cx, receive, cork, inflater);
         if matches!(read, Stop::Done) {
             return Stop::Done;
         }
@@ -236,6 +238,7 @@ impl<P: Protocol> Driver<P> {
         cx: &mut Context<'_>,
         receive: &mut [u8],
         cork: &mut Cork,
+        inflater: &mut Inflater,
     ) -> Stop {
         let mut messages = MESSAGES;
         for _ in 0..READS {
@@ -253,7 +256,8 @@ impl<P: Protocol> Driver<P> {
                 return Stop::Again;
             }
             if let Some((mut unread, from)) = self.unread.take() {
-                let judged = from + self.judge(now, cx, &mut unread[from..], cork, &mut messages);
+                let judged =
+                    from + self.judge(now, cx, &mut unread[from..], cork, inflater, &mut messages);
                 if judged < unread.len() && !self.ended {
                     self.unread = Some((unread, judged));
                 }
@@ -272,7 +276,7 @@ impl<P: Protocol> Driver<P> {
                         continue;
                     }
                     let input = &mut receive[..count];
-                    let judged = self.judge(now, cx, input, cork, &mut messages);
+                    let judged = self.judge(now, cx, input, cork, inflater, &mut messages);
                     if judged < count {
                         self.unread = Some((input[judged..].into(), 0));
                     }
@@ -293,11 +297,12 @@ impl<P: Protocol> Driver<P> {
         cx: &mut Context<'_>,
         input: &mut [u8],
         cork: &mut Cork,
+        inflater: &mut Inflater,
         messages: &mut u32,
     ) -> usize {
         let whole = input.len();
         let limits = self.protocol.limits().clone();
-        let mut events = self.websocket.receive(&limits, input);
+        let mut events = self.websocket.receive(&limits, inflater, input);
         let flow = loop {
             let message = match events.next() {
                 None => return whole,
@@ -541,12 +546,11 @@ impl<P: Protocol> Future for Driver<P> {
             Some(Output::Own(_)) | None => None,
         });
         let mut scratch = Scratch::take();
-        let Scratch { receive, cork } = &mut *scratch;
-        let stop = this.drive(cx, receive, cork);
+        let stop = this.drive(cx, &mut scratch);
         if matches!(stop, Stop::Done) {
-            **cork = Cork::default();
+            *scratch.cork = Cork::default();
         }
-        wake_up.end(cork);
+        wake_up.end(&mut scratch.cork);
         scratch.put_back();
         match stop {
             Stop::Idle => Poll::Pending,

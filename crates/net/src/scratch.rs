@@ -7,6 +7,8 @@
 
 use std::cell::Cell;
 
+use sockeye_websocket::deflate::Inflater;
+
 use crate::cork::Cork;
 
 /// The most that one read takes from the kernel.
@@ -19,13 +21,19 @@ thread_local! {
 pub(crate) struct Scratch {
     pub(crate) receive: Vec<u8>,
     pub(crate) cork: Box<Cork>,
+    /// What inflates compressed messages; allocates only when there is one.
+    pub(crate) inflater: Inflater,
 }
 
 impl Scratch {
     /// Takes the thread's buffers, or makes some if they are taken.
     pub(crate) fn take() -> Box<Self> {
         SCRATCH.take().unwrap_or_else(|| {
-            Box::new(Self { receive: vec![0; RECEIVE_BYTES], cork: Box::default() })
+            Box::new(Self {
+                receive: vec![0; RECEIVE_BYTES],
+                cork: Box::default(),
+                inflater: Inflater::new(),
+            })
         })
     }
 
