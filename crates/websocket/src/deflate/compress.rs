@@ -53,9 +53,9 @@ impl Compressors {
         // Nothing less than this becomes smaller.
         let compressed = payload.len() > 2 && payload.len() >= compression.threshold && {
             let zlib = self.compressor(window, compression);
-            // A byte of space has to stay free, as a sign that nothing is left to come.
-            let max = payload.len() + FLUSHED.len();
-            append_frame(out, opcode, mask, max, |space| deflate(zlib, payload, space))
+            append_frame(out, opcode, mask, payload.len(), |space| {
+                deflate(zlib, payload, space).filter(|&len| len < payload.len())
+            })
         };
         if !compressed {
             append_as_it_is(out, opcode, payload, mask);
@@ -120,9 +120,9 @@ impl Compressor {
     ) -> bool {
         // zlib says nothing at all when it is to flush nothing for the second time.
         if !payload.is_empty() && payload.len() >= self.threshold {
-            let max = max_compressed(payload.len());
             let zlib = &mut self.zlib;
-            if append_frame(out, opcode, mask, max, |space| deflate(zlib, payload, space)) {
+            if append_frame(out, opcode, mask, payload.len(), |space| deflate(zlib, payload, space))
+            {
                 return true;
             }
             // The bound holds for everything that zlib does. If it ever did not, the peer would not
@@ -157,19 +157,24 @@ fn append_as_it_is(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8], mask: Opti
     }
 }
 
-/// Appends a frame whose payload is what `compress` writes into `max` bytes of space. If it says
-/// that it needs more, nothing is appended, and the answer is `false`.
+/// Appends a frame whose payload is what `compress` makes of a message of `len` bytes, in space for
+/// the worst of it. If it says that it is better not sent, nothing is appended, and the answer is
+/// `false`.
+///
+/// The space must suffice even where the result is worth nothing: at its lowest level, zlib-rs 0.6.8
+/// panics when it runs out of space with enough still to be written, because it forgets about what
+/// was written of it (`deflate_quick` counts `pending` without `out`).
 fn append_frame(
     out: &mut Vec<u8>,
     opcode: OpCode,
     mask: Option<mask::Key>,
-    max: usize,
+    len: usize,
     compress: impl FnOnce(&mut [u8]) -> Option<usize>,
 ) -> bool {
     // How long the head is shows only when the payload is there.
     let start = out.len();
     let gap = start + MAX_HEAD;
-    out.resize(gap + max, 0);
+    out.resize(gap + max_compressed(len), 0);
     let Some(len) = compress(&mut out[gap..]) else {
         out.truncate(start);
         return false;

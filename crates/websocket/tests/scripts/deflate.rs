@@ -50,6 +50,19 @@ fn compressed(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Bytes that do not become smaller.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as u8
+    })
+    .take(len)
+    .collect()
+}
+
 #[track_caller]
 fn check(script: &[u8], expected: &[Seen]) {
     for takeover in [false, true] {
@@ -363,6 +376,33 @@ fn closing_lets_the_window_go() {
     assert_eq!(connection.buffered(), 0);
 }
 
+/// What does not become smaller, at every level, with every memory level, and of lengths around
+/// those at which zlib writes in between.
+#[test]
+fn noise_goes_as_it_is() {
+    let noise = noise(70_000);
+    let window = WindowBits::MAX;
+    for (level, mem_level) in (1..=9).flat_map(|level| (1..=9).map(move |mem| (level, mem))) {
+        let compression = Compression { threshold: 0, level, mem_level };
+        let mut compressors = Compressors::new();
+        let mut compressor = Compressor::new(window, &compression);
+        let mut connection = Connection::new(Role::Client).with_deflate(params(true));
+        for len in [1, 2, 3, 300, 511, 512, 513, 700, 2000, 5000, 20_000, 70_000] {
+            let (mut out, mut plain) = (vec![], vec![]);
+            let noise = &noise[..len];
+            let small =
+                compressors.append(&mut out, window, &compression, OpCode::Binary, noise, None);
+            frame::append(&mut plain, OpCode::Binary, noise);
+            assert!(!small && out == plain, "{len} bytes, level {level}, memory {mem_level}");
+            // With context takeover it is sent all the same.
+            out.clear();
+            assert!(compressor.append(&mut out, OpCode::Binary, noise, None));
+            let seen = receive(&mut connection, &Limits::default(), &out);
+            assert!(seen == [binary(noise)], "{len} bytes, level {level}, memory {mem_level}");
+        }
+    }
+}
+
 #[test]
 fn a_client_inflates_what_a_server_compressed() {
     let compression = Compression::default();
@@ -380,16 +420,8 @@ fn a_client_inflates_what_a_server_compressed() {
     ));
     assert!(wire.len() < 200);
     // Below the threshold, and what does not become smaller: as `frame` makes it.
-    let mut state = 1_u32;
-    let incompressible: Vec<u8> = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as u8
-    })
-    .take(2000)
-    .collect();
-    for (opcode, payload) in [(OpCode::Text, &b"small"[..]), (OpCode::Binary, &incompressible)] {
+    let noise = noise(2000);
+    for (opcode, payload) in [(OpCode::Text, &b"small"[..]), (OpCode::Binary, &noise)] {
         let (mut out, mut plain) = (vec![], vec![]);
         let compressed = compressors.append(&mut out, window, &compression, opcode, payload, None);
         frame::append(&mut plain, opcode, payload);
@@ -399,5 +431,5 @@ fn a_client_inflates_what_a_server_compressed() {
     }
     let mut connection = Connection::new(Role::Client).with_deflate(params(false));
     let seen = receive(&mut connection, &Limits::default(), &wire);
-    assert_eq!(seen, [text(&large), text("small"), binary(&incompressible)]);
+    assert_eq!(seen, [text(&large), text("small"), binary(&noise)]);
 }

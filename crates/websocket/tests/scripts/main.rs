@@ -5,9 +5,11 @@
 mod check;
 mod closing;
 mod deflate;
+mod deflate_properties;
 mod handshake;
 mod limits;
 mod messages;
+mod negotiation;
 mod properties;
 mod text;
 mod violations;
