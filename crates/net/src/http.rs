@@ -8,21 +8,24 @@
 //! costs some 16 KB a connection.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -33,11 +36,21 @@ use crate::io::Io;
 use crate::patient::Patient;
 use crate::protocol::Protocol;
 use crate::proxy;
+use crate::scratch::Scratch;
 use crate::wheel::sleep;
 
 /// The most bytes of a request's head, and of what is buffered of an answer, for one connection. Node
 /// allows 16 KiB for a head; hyper would allow 400.
 const MAX_BUFFER: usize = 64 * 1024;
+
+/// How long a connection is kept after its last answer for what its client still sends, at most.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// The same, while it sends nothing.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// The most bytes of that, for one connection.
+const DRAIN: usize = 16 * 1024 * 1024;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -233,12 +246,59 @@ async fn speak_http<E: Endpoint>(
             Some(why) => gate.turn_away(peer, why),
             None => tracing::debug!(%peer, %error, "HTTP ended with an error"),
         }
+        // hyper has answered what it could not read.
+        if error.is_parse() {
+            linger(http.into_parts().io.into_inner().into_inner()).await;
+        }
         return None;
     }
-    let successor = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    let parts = http.into_parts();
-    let io = Io::from(parts.io.into_inner().into_inner()).admitted(admission);
-    Some(HandedOver { io, leftover: parts.read_buf, successor })
+    let Parts { io, read_buf: leftover, .. } = http.into_parts();
+    let stream = io.into_inner().into_inner();
+    let successor = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(successor) = successor else {
+        drop(leftover);
+        linger(stream).await;
+        return None;
+    };
+    Some(HandedOver { io: Io::from(stream).admitted(admission), leftover, successor })
+}
+
+/// Ends the output and reads the input away, until its end or until there is too much of it: closing a
+/// socket with unread input resets it, and the reset destroys an answer that is on its way. Whoever is
+/// refused a long body sends all of it before it reads that.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let drained = async {
+        let mut drained = 0;
+        while drained < DRAIN {
+            tokio::select! {
+                count = read_away(&mut stream) => match count {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => drained += count,
+                },
+                () = sleep(SILENCE) => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        () = sleep(LINGER) => {}
+    }
+}
+
+/// Reads what is there, for nobody; says how much it was.
+async fn read_away(stream: &mut TcpStream) -> io::Result<usize> {
+    std::future::poll_fn(|cx| {
+        let mut scratch = Scratch::take();
+        let mut buffer = ReadBuf::new(&mut scratch.receive);
+        let polled = Pin::new(&mut *stream).poll_read(cx, &mut buffer);
+        let count = buffer.filled().len();
+        scratch.put_back();
+        polled.map_ok(|()| count)
+    })
+    .await
 }
 
 /// Whether a connection ended for a reason that is counted.

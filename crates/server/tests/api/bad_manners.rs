@@ -1,7 +1,8 @@
 //! Peers that ask for too much, or go on when they were told off.
 
 use sockeye_server::{Data, Namespace, Server};
-use sockeye_testkit::peer::{Message, Peer, frame, text_frame};
+use sockeye_testkit::peer::{DEADLINE, Message, Peer, frame, text_frame};
+use sockeye_testkit::polling::{Polling, request};
 
 use crate::harness::{Face, journal, root, serve, sync, with_reasons, with_sockets, within};
 use crate::judge::{Judge, Offence};
@@ -168,4 +169,65 @@ async fn connecting_and_leaving_without_end() {
     assert!(running <= 64, "{running} connect handlers of one client are running at once");
     let (mut other, _) = Peer::socketio(server.address).await;
     sync(&mut other).await;
+}
+
+/// As browsers do, the client sends all of its body before it reads: it hears why that was in vain.
+#[tokio::test]
+async fn whoever_sends_a_body_in_vain_hears_why() {
+    let server = serve(Server::builder().namespace(root())).await;
+    let body = vec![b'x'; 8 << 20];
+    let declared = format!("Content-Length: {}\r\n", body.len());
+    let binary = format!("Content-Type: application/octet-stream\r\n{declared}");
+    let chunked = "Transfer-Encoding: chunked\r\n".to_owned();
+    let chunk = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    let session = async || Polling::open(server.address).await.target();
+    let handshake = "/socket.io/?EIO=4&transport=polling";
+    for (method, target, headers, body, status) in [
+        ("POST", session().await, &declared, &body, 413),
+        ("POST", session().await, &chunked, &chunk, 413),
+        ("POST", session().await, &binary, &body, 400),
+        ("PUT", session().await, &declared, &body, 500),
+        ("POST", handshake.to_owned(), &declared, &body, 400),
+        ("POST", "/elsewhere".to_owned(), &declared, &body, 404),
+    ] {
+        let mut peer = request(server.address, method, &target, headers, body).await;
+        let answer = peer.recv_http().await;
+        assert_eq!(answer.status, status, "{method} {target} {headers}");
+        peer.expect_eof().await;
+    }
+}
+
+/// .. but not for ever.
+#[tokio::test]
+async fn whoever_goes_on_in_vain_is_cut_off() {
+    let server = serve(Server::builder().namespace(root()).max_connections(1)).await;
+    let chunk = [b"100000\r\n", &[b'x'; 1 << 20][..], b"\r\n"].concat();
+    let head = "POST /elsewhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut peer = Peer::connect(server.address).await;
+    peer.send_bytes(head.as_bytes()).await;
+    let sent = peer.send_until_blocked(&chunk, 256 << 20, DEADLINE).await;
+    assert!(sent < 256 << 20, "all of it was taken");
+    drop(peer);
+
+    // Nor is one waited for that says nothing more: its place is free again while it is there still.
+    let _silent = within(async {
+        loop {
+            let mut peer = Peer::connect(server.address).await;
+            peer.try_send_bytes(head.as_bytes()).await;
+            if peer.recv_http_or_end().await.is_some() {
+                break peer;
+            }
+        }
+    })
+    .await;
+    within(async {
+        loop {
+            let mut peer = Peer::connect(server.address).await;
+            peer.try_send_bytes(b"GET /elsewhere HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            if peer.recv_http_or_end().await.is_some() {
+                break;
+            }
+        }
+    })
+    .await;
 }
