@@ -188,6 +188,19 @@ impl Cors {
         insert(response, ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed_headers.as_ref());
     }
 
+    /// Adds what [`apply`](Self::apply) made to an answer that the application had its say in: a header of
+    /// its own counts, as in Node, but for `Vary`, which has both.
+    pub(crate) fn merge(made: &HeaderMap, response: &mut HeaderMap) {
+        for (name, value) in made {
+            if name == VARY {
+                // The only one that `apply` names.
+                vary(response, "Origin");
+            } else if !response.contains_key(name) {
+                response.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
     fn apply_origin(&self, request: &HeaderMap, response: &mut HeaderMap) {
         let allowed = match &self.origins {
             Origins::Any => Some(&HeaderValue::from_static("*")),

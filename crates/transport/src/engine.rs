@@ -19,6 +19,7 @@ use sockeye_websocket::handshake::server as handshake;
 
 use crate::answer::{self, Manner};
 use crate::config::Config;
+use crate::cors::Cors;
 use crate::door::{Door, Shut};
 use crate::fault::Fault;
 use crate::handler::Handler;
@@ -158,7 +159,7 @@ impl Engine {
                 let answering = requests::begin(&self.sessions, &session, request, body);
                 Box::pin(async move {
                     let mut response = answering.await;
-                    response.headers_mut().extend(headers);
+                    Cors::merge(&headers, response.headers_mut());
                     Answer::Http(response)
                 })
             }
@@ -173,8 +174,10 @@ impl Engine {
                         Answer::Http(engine.refuse(&request, upgrade, &refused))
                     });
                     match &mut answer {
-                        Answer::Http(response) => response.headers_mut().extend(headers),
-                        Answer::Upgrade(response, _) => response.headers_mut().extend(headers),
+                        Answer::Http(response) => Cors::merge(&headers, response.headers_mut()),
+                        Answer::Upgrade(response, _) => {
+                            Cors::merge(&headers, response.headers_mut())
+                        }
                     }
                     answer
                 })

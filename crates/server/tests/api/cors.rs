@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use sockeye_server::{Cors, CorsError, HandshakeRefusal, Rate, Server, ServerBuilder};
 use sockeye_testkit::peer::{Peer, Response, TARGET};
 use sockeye_testkit::polling::{Polling, request};
@@ -316,5 +316,43 @@ async fn a_page_of_another_origin_is_refused_before_it_is_counted() {
         assert_eq!(refusals.get(HandshakeRefusal::OriginNotAllowed), 6, "{face:?}");
         let own = ask(server.address, "GET", POLLING, &from(APP)).await;
         assert_eq!(own.status, 200, "{face:?}\n{}", own.head);
+    }
+}
+
+/// What the application puts into an answer stays there.
+#[tokio::test]
+async fn headers_of_the_applications_own_are_kept() {
+    for face in FACES {
+        let server = face
+            .serve(builder(several()).on_headers(|headers, _| {
+                headers.insert("vary", HeaderValue::from_static("Accept-Language"));
+                headers.append("vary", HeaderValue::from_static("Cookie"));
+                headers
+                    .insert("access-control-allow-credentials", HeaderValue::from_static("false"));
+            }))
+            .await;
+        let client = Polling::open(server.address).await;
+        let websocket = client.target().replace("=polling", "=websocket");
+        let session = client.target();
+        for (method, target, headers, status) in [
+            ("GET", POLLING, "", 200),
+            ("POST", &*session, "Content-Length: 2\r\n", 200),
+            ("GET", TARGET, UPGRADE, 101),
+            ("GET", &*websocket, UPGRADE, 101),
+        ] {
+            let headers = from(APP) + headers;
+            let mut peer = request(server.address, method, target, &headers, b"").await;
+            if method == "POST" {
+                peer.send_bytes(b"40").await;
+            }
+            let answer = peer.recv_http().await;
+            let case = format!("{face:?} {method} {target}\n{}", answer.head);
+            assert_eq!(answer.status, status, "{case}");
+            assert_eq!(allowed(&answer), Some(APP), "{case}");
+            let vary = answer.header("vary");
+            assert_eq!(vary, Some("Accept-Language, Cookie, Origin"), "{case}");
+            let credentials = answer.header("access-control-allow-credentials");
+            assert_eq!(credentials, Some("false"), "{case}");
+        }
     }
 }
