@@ -20,6 +20,9 @@ pub struct Session {
     /// When the next ping is due; or, while a pong is awaited, when the session is given up, not
     /// counting the pause that may be going on.
     deadline: u64,
+    /// When another ping is due although the last one's pong is awaited: it may lie unread in a pause, and
+    /// the peer gives a server up from which it hears none.
+    repeat: u64,
     /// The part of the current pause that stops the clock: from here ..
     paused_from: u64,
     /// .. to here. Not after `paused_from`: there is no pause, or it is used up.
@@ -64,6 +67,7 @@ impl Session {
     pub const fn open(now: u64, config: &Config) -> Self {
         Self {
             deadline: now.saturating_add(config.ping_interval),
+            repeat: u64::MAX,
             paused_from: 0,
             paused_until: 0,
             heartbeat: Heartbeat::PingDue,
@@ -112,10 +116,20 @@ impl Session {
         match self.heartbeat {
             Heartbeat::PingDue => self.deadline,
             Heartbeat::PongDue { .. } => {
-                let pause = self.paused_until.saturating_sub(self.paused_from);
-                self.deadline.saturating_add(pause)
+                let given_up = self.given_up();
+                if self.paused_until != 0 && self.repeat < given_up {
+                    self.repeat
+                } else {
+                    given_up
+                }
             }
         }
+    }
+
+    /// When the session is given up, as a pong is awaited.
+    const fn given_up(&self) -> u64 {
+        let pause = self.paused_until.saturating_sub(self.paused_from);
+        self.deadline.saturating_add(pause)
     }
 
     /// Does what is due at `now`; nothing if it is called early.
@@ -127,6 +141,11 @@ impl Session {
             Heartbeat::PingDue => {
                 self.heartbeat = Heartbeat::PongDue { refreshed: false };
                 self.await_pong(now, config);
+                self.repeat = now.saturating_add(config.ping_interval);
+                Some(Action::SendPing)
+            }
+            Heartbeat::PongDue { .. } if now < self.given_up() => {
+                self.repeat = now.saturating_add(config.ping_interval);
                 Some(Action::SendPing)
             }
             Heartbeat::PongDue { .. } => Some(Action::Close(CloseReason::PingTimeout)),
@@ -135,7 +154,8 @@ impl Session {
 
     /// The server itself stops reading from this session (its handlers are behind), so that a pong
     /// may lie unread. While it does, the pong's deadline stands still, for at most `cap`
-    /// milliseconds from now. Pings go on being due. No effect on a session that is paused already.
+    /// milliseconds from now. Pings go on being due, one in every interval whether or not the last one was
+    /// answered. No effect on a session that is paused already.
     pub const fn pause(&mut self, now: u64, cap: u64) {
         if self.paused_until == 0 {
             self.paused_from = now;
@@ -271,6 +291,10 @@ mod tests {
     fn a_pause_stops_it_no_longer_than_its_cap() {
         let mut session = pinged();
         session.pause(1400, 1000);
+        for due in [1600, 1900, 2200] {
+            assert_eq!(session.poll_timeout(), due);
+            assert_eq!(session.handle_timeout(due, &CONFIG), Some(Action::SendPing));
+        }
         assert_eq!(session.poll_timeout(), 2500);
         session.pause(2300, 1000); // Paused already: nothing is added.
         assert_eq!(session.poll_timeout(), 2500);
@@ -286,12 +310,30 @@ mod tests {
         session.pause(1200, 1000);
         assert_eq!(session.poll_timeout(), 1300, "pings go on");
         assert_eq!(session.handle_timeout(1300, &CONFIG), Some(Action::SendPing));
-        assert_eq!(session.poll_timeout(), 1500 + 900);
+        assert_eq!(session.poll_timeout(), 1600, "pings go on");
+        assert_eq!(session.handle_timeout(1599, &CONFIG), None);
         session.resume(1600);
         assert_eq!(session.poll_timeout(), 1500 + 300);
         // A pong ends it all.
         assert_eq!(session.receive_text(1650, &CONFIG, "3"), Ok(None));
         assert_eq!(session.poll_timeout(), 1950);
+    }
+
+    #[test]
+    fn a_pause_is_no_silence() {
+        let mut session = pinged();
+        session.pause(1350, 10_000);
+        // Late, as timers are.
+        assert_eq!(session.handle_timeout(1640, &CONFIG), Some(Action::SendPing));
+        assert_eq!(session.poll_timeout(), 1940);
+        assert_eq!(session.handle_timeout(1940, &CONFIG), Some(Action::SendPing));
+        session.resume(2000);
+        // All were answered; what is awaited from here on is what was awaited before.
+        assert_eq!(session.poll_timeout(), 1500 + 650);
+        for _ in 0..3 {
+            assert_eq!(session.receive_text(2100, &CONFIG, "3"), Ok(None));
+        }
+        assert_eq!(session.poll_timeout(), 2400);
     }
 
     #[test]

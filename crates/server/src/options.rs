@@ -219,13 +219,16 @@ impl<K> Builder<K> {
     }
 
     /// How fast one client may send packets. One that is faster is read from more slowly, so that nothing
-    /// of it is lost; its heartbeat waits meanwhile. Default: no limit.
+    /// of it is lost; its heartbeat waits for as long as that takes. With a `per_second` of 0 a client that has
+    /// used its burst up is never read from again, and ends by a ping timeout after a minute. Default: no
+    /// limit.
     pub fn packet_rate(mut self, rate: Rate) -> Self {
         self.options.transport.packet_rate = Some(rate);
         self
     }
 
-    /// As [`packet_rate`](Self::packet_rate), in bytes. Default: no limit.
+    /// As [`packet_rate`](Self::packet_rate), in bytes. A message may be larger than the burst: then nothing
+    /// more is read from its client for as many seconds as what is too much takes. Default: no limit.
     pub fn byte_rate(mut self, rate: Rate) -> Self {
         self.options.transport.byte_rate = Some(rate);
         self

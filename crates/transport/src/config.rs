@@ -42,7 +42,8 @@ pub struct Config {
     /// Worst-case memory: this many bytes per client, and the cork of 64 KiB that is being written.
     pub max_buffered_bytes: usize,
     /// How long a client's pong may be overdue while the server itself does not read, because the
-    /// client's events fill their queue; in milliseconds. Default: 60 000.
+    /// client's events fill their queue; in milliseconds. Default: 60 000. A rate that is passed adds as long
+    /// as it takes to be kept again.
     pub max_stall: u64,
     /// What of a handshake's headers is kept while the session lives. Default: all.
     pub keep_headers: KeepHeaders,

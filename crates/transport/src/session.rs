@@ -121,7 +121,9 @@ impl<H: Handler> Session<H> {
         if stalled != self.stalled {
             self.stalled = stalled;
             if stalled {
-                self.engine.pause(now, self.sessions.config.max_stall);
+                let cap = self.sessions.config.max_stall;
+                let throttle = self.throttle.as_ref();
+                self.engine.pause(now, throttle.map_or(cap, |throttle| throttle.stall(now, cap)));
             } else {
                 self.engine.resume(now);
             }

@@ -390,6 +390,38 @@ async fn a_client_that_may_not_be_read_from_is_not_given_up() {
     }
 }
 
+/// Nor does the client give the server up: it hears a ping in every interval, though its pongs lie unread.
+#[tokio::test]
+async fn a_client_that_may_not_be_read_from_hears_pings_all_the_same() {
+    let rate = Rate { burst: 1000, per_second: 4000 };
+    let server = serve(
+        builder()
+            .byte_rate(rate)
+            .ping_interval(Duration::from_millis(50))
+            .ping_timeout(Duration::from_millis(200)),
+    )
+    .await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    // A second of debt.
+    peer.send_text(&format!("421[\"sync\",\"{}\"]", "x".repeat(4986))).await;
+    peer.send_text("422[\"sync\"]").await;
+    peer.expect_text("431[]").await;
+    let mut pings = 0;
+    loop {
+        match peer.recv_text().await.as_str() {
+            "2" => {
+                pings += 1;
+                peer.send_text("3").await;
+            }
+            said => {
+                assert_eq!(said, "432[]");
+                break;
+            }
+        }
+    }
+    assert!(pings >= 5, "{pings} pings in a second");
+}
+
 /// One client's speed is no other's business.
 #[tokio::test]
 async fn a_slowed_client_slows_no_other() {
