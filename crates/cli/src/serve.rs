@@ -61,7 +61,7 @@ async fn serve(options: &Serve) -> Result<ExitCode, Failure> {
     // Dropping it begins the closing: not before the connections are counted.
     let mut serving = pin!(io.serve_listener(listener));
     tokio::select! {
-        served = &mut serving => served.map_err(listen)?,
+        served = &mut serving => return served.map_err(listen).map(|()| ExitCode::SUCCESS),
         _ = desk => return Err(Failure::Broken("the chat has ended by an error of its own")),
         () = signals.recv() => {}
     }
@@ -75,7 +75,11 @@ async fn serve(options: &Serve) -> Result<ExitCode, Failure> {
         // A signal that is there already counts, however quickly the rest would go.
         biased;
         () = signals.recv() => Ok(ExitCode::from(INTERRUPTED)),
-        () = io.close() => Ok(ExitCode::SUCCESS),
+        // Clients that poll fetch their last words from the listener.
+        (served, ()) = async { tokio::join!(serving, io.close()) } => {
+            served.map_err(listen)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,7 +65,8 @@ impl Options {
             engine: Engine::new(transport),
             gate: Arc::new(Gate::new(listening)),
             fallback,
-            closing: watch::Sender::new(false),
+            closing: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
             grace,
         }
     }

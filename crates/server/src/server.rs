@@ -123,10 +123,13 @@ impl Server {
         self.inner.core.counters.read(&self.inner.site)
     }
 
-    /// Closes the server: it accepts no more connections, its clients get what is queued for them
+    /// Closes the server: it accepts no more clients, those that it has get what is queued for them
     /// and are disconnected (`server shutting down`; they hear `transport close` and will try to
     /// reconnect), and what is still going on after the [grace](crate::Builder::grace) is cut off:
     /// handlers are aborted, clients that do not answer are left alone.
+    ///
+    /// A client that polls fetches the rest by another poll, so [`listen`](Self::listen) goes on until the
+    /// last client is gone: do not drop it before this is ready.
     ///
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait,
     /// and with it the abortion of what outlives the grace.

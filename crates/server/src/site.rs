@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use sockeye_net::http::{Answer, Body, Endpoint, full, take_over};
 use sockeye_net::wheel::sleep;
 use sockeye_transport::{self as transport, Answering, Engine, Handler, Shared, Upgraded};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tower_service::Service;
 
@@ -42,7 +44,11 @@ pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) gate: Arc<Gate>,
     pub(crate) fallback: Option<Fallback>,
-    pub(crate) closing: watch::Sender<bool>,
+    /// No session is opened any more.
+    pub(crate) closing: AtomicBool,
+    /// Listeners and connections that speak HTTP end. Later than `closing`: who polls needs them to hear the
+    /// rest.
+    pub(crate) closed: watch::Sender<bool>,
     pub(crate) grace: Duration,
 }
 
@@ -57,17 +63,42 @@ impl Site {
         }
     }
 
-    /// Stops accepting and ends every session; what is queued still goes out.
+    /// Ends every session; what is queued still goes out, and can be polled for until the end of the grace.
+    /// Whatever else is on the way to HTTP ends when the last session has.
     pub(crate) fn begin_close(&self) {
-        self.closing.send_replace(true);
         self.engine.close_all(CloseReason::ServerShuttingDown);
+        if self.closing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // In a task of its own, since whoever closes may not wait for it.
+        let (engine, closed, grace) = (self.engine.clone(), self.closed.clone(), self.grace);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                tokio::select! {
+                    () = quiet(&engine) => {}
+                    () = sleep(grace) => {}
+                }
+                closed.send_replace(true);
+            })),
+            Err(_) => self.end_http(),
+        }
     }
 
-    /// Ready when the last session has ended.
+    /// Lets listeners, and connections that speak HTTP, end.
+    pub(crate) fn end_http(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Ready when the last session has ended, and with it HTTP.
     pub(crate) async fn quiet(&self) {
-        while !self.engine.is_quiet() {
-            sleep(CLOSE_CHECK).await;
-        }
+        quiet(&self.engine).await;
+        self.end_http();
+    }
+}
+
+async fn quiet(engine: &Engine) {
+    while !engine.is_quiet() {
+        sleep(CLOSE_CHECK).await;
     }
 }
 
@@ -107,7 +138,7 @@ where
     engine.answer(request, body, move |session| server.handler(session))
 }
 
-/// Serves until the site closes. Dropping the future begins that.
+/// Serves until the site is closed. Dropping the future begins to close it.
 pub(crate) async fn listen<A: App>(app: &A, listener: TcpListener) -> io::Result<()> {
     struct CloseOnDrop<'a>(&'a Site);
 
@@ -119,7 +150,7 @@ pub(crate) async fn listen<A: App>(app: &A, listener: TcpListener) -> io::Result
 
     let site = app.site();
     let guard = CloseOnDrop(site);
-    sockeye_net::accept(listener, Face(app.clone()), site.gate.clone(), site.closing.subscribe())
+    sockeye_net::accept(listener, Face(app.clone()), site.gate.clone(), site.closed.subscribe())
         .await;
     drop(guard);
     Ok(())

@@ -36,6 +36,7 @@ impl Tasks {
             () = ended => {}
             () = sleep(site.grace) => {
                 site.engine.discard_all(CloseReason::ServerShuttingDown);
+                site.end_http();
                 self.abort.cancel();
                 self.tracker.wait().await;
             }

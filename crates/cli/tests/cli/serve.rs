@@ -96,6 +96,21 @@ fn signals_close_the_connections_and_end_it_well() {
 }
 
 #[test]
+fn a_client_that_polls_hears_the_end() {
+    let (mut process, address) = Process::serve();
+    process.stdout();
+    let target = "/socket.io/?EIO=4&transport=polling";
+    let opened = get(address, target, "").text();
+    let sid = &opened["0{\"sid\":\"".len()..][..20];
+    process.signal("INT");
+    assert_eq!(process.stdout(), "Closing 1 connection.");
+    assert_eq!(get(address, target, "").status, 503);
+    assert_eq!(get(address, &format!("{target}&sid={sid}"), "").text(), "1");
+    let well = End { code: Some(0), stdout: vec![], stderr: vec![] };
+    assert_eq!(process.end(), well);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let (mut process, address) = Process::serve();
     process.stdout();

@@ -175,8 +175,10 @@ impl Engine {
         &self.inner.site.path
     }
 
-    /// Closes the engine: it accepts no more connections, its clients get what is queued for them and are
-    /// disconnected, and what is still going on after the [grace](Builder::grace) is cut off.
+    /// Closes the engine: it accepts no more clients, those that it has get what is queued for them and are
+    /// disconnected, and what is still going on after the [grace](Builder::grace) is cut off. A client that
+    /// polls fetches the rest by another poll, so [`listen`](Self::listen) goes on until the last client is
+    /// gone: do not drop it before this is ready.
     ///
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait, and
     /// with it the abortion of what outlives the grace.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sockeye_server::{DisconnectReason, Namespace, Server, ServerBuilder, Socket};
-use sockeye_testkit::peer::{Message, Peer, TARGET, http};
-use sockeye_testkit::polling::Polling;
+use sockeye_testkit::peer::{DEADLINE, Message, Peer, TARGET, http};
+use sockeye_testkit::polling::{Polling, request};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -311,6 +311,74 @@ async fn close_does_not_wait_for_clients_that_do_not_read() {
     within(server.close()).await;
     assert_eq!(server.clients(), 0);
     assert_eq!(within(socket.closed()).await, DisconnectReason::ServerShuttingDown);
+}
+
+/// A client that is between two polls fetches what is queued for it, be it by the connection that it has or
+/// by a new one; nobody else is let in meanwhile.
+#[tokio::test]
+async fn a_closing_server_can_be_polled_to_the_end() {
+    for kept in [true, false] {
+        let (namespace, mut sockets) = with_sockets(root());
+        let (namespace, mut reasons) = with_reasons(namespace);
+        // Nothing here waits for its end.
+        let server = serve(with_grace(namespace, 10 * DEADLINE)).await;
+        let (client, _) = Polling::socketio(server.address).await;
+        let socket = sockets.next().await;
+        let poll = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", client.target());
+        let mut peer = Peer::connect(server.address).await;
+        socket.emit("first", ()).unwrap();
+        peer.send_bytes(poll.as_bytes()).await;
+        assert_eq!(peer.recv_http().await.text(), "42[\"first\"]");
+        if !kept {
+            peer.finish().await;
+            peer.expect_eof().await;
+        }
+
+        socket.emit("last", ()).unwrap();
+        let closing = close(&server);
+        reasons.expect(["server shutting down"]).await;
+        let handshake = "/socket.io/?EIO=4&transport=polling";
+        let refused = request(server.address, "GET", handshake, "", b"").await.recv_http().await;
+        assert_eq!(refused.status, 503, "{}", refused.head);
+        if !kept {
+            peer = Peer::connect(server.address).await;
+        }
+        peer.send_bytes(poll.as_bytes()).await;
+        assert_eq!(peer.recv_http().await.text(), "42[\"last\"]\u{1e}1");
+
+        within(closing).await.unwrap();
+        peer.expect_eof().await;
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+}
+
+/// Where `listen` is dropped, nobody is accepted any more, but the connections that are there are served on.
+#[tokio::test]
+async fn a_client_whose_listener_is_gone_can_poll_to_the_end() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let io = with_grace(namespace, 10 * DEADLINE).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn({
+        let io = io.clone();
+        async move { io.serve_listener(listener).await }
+    });
+    let (client, _) = Polling::socketio(address).await;
+    let socket = sockets.next().await;
+    let poll = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", client.target());
+    let mut peer = Peer::connect(address).await;
+    socket.emit("first", ()).unwrap();
+    peer.send_bytes(poll.as_bytes()).await;
+    assert_eq!(peer.recv_http().await.text(), "42[\"first\"]");
+    socket.emit("last", ()).unwrap();
+    serving.abort();
+    assert!(within(serving).await.unwrap_err().is_cancelled());
+    assert_eq!(within(socket.closed()).await, DisconnectReason::ServerShuttingDown);
+    assert!(TcpStream::connect(address).await.is_err());
+    peer.send_bytes(poll.as_bytes()).await;
+    assert_eq!(peer.recv_http().await.text(), "42[\"last\"]\u{1e}1");
+    peer.expect_eof().await;
+    within(io.close()).await;
 }
 
 /// Dropping `listen` stops accepting, and disconnects the clients as `close` does.
