@@ -10,7 +10,12 @@ const ACK_TIMEOUT = 10_000;
 const TYPING_REPEAT = 2_000;
 const TYPING_FORGET = 4_000;
 
-const socket = io(); // /socket.io/socket.io.js
+// The server is where its client came from. Its transports are named where they are not the usual ones.
+const client = document.querySelector('script[src$="/socket.io.js"]');
+const socket = io({
+  path: new URL(".", client.src).pathname,
+  ...(client.dataset.transports && { transports: client.dataset.transports.split(" ") }),
+});
 const key = randomId(24);
 
 // ---- connected or not

@@ -3,10 +3,12 @@
 //!
 //! - here: flags, logging, and the one line on stderr that a failure is;
 //! - [`serve`]: listening, the lines on stdout, and the end;
+//! - [`options`]: the flags that are options of the server;
 //! - [`page`]: the chat page's files;
 //! - [`chat`]: the chat itself, by `page/PROTOCOL.md`.
 
 mod chat;
+mod options;
 mod page;
 mod serve;
 mod signals;

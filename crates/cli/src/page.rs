@@ -11,6 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use sockeye::Bytes;
 
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -59,22 +60,28 @@ const FILES: [File; 7] = [
     },
 ];
 
-/// The files; everything else is 404.
-pub(crate) fn router() -> Router {
+/// What stands in the page for the browser client.
+const CLIENT: &str = "src=\"/socket.io/socket.io.js\"";
+
+/// The files; everything else is 404. `client` is what stands in the page for the browser client: the
+/// attributes of its `script`.
+pub(crate) fn router(client: &str) -> Router {
     let not_found = || async { guarded((StatusCode::NOT_FOUND, "not found\n")) };
     FILES.iter().fold(Router::new().fallback(not_found), |router, file| {
-        let etag = etag(file.content);
-        let answer = move |headers: HeaderMap| async move { file.answer(&headers, &etag) };
+        let content = Bytes::from(file.content.replace(CLIENT, client));
+        let etag = etag(&content);
+        let answer =
+            move |headers: HeaderMap| async move { file.answer(&headers, &etag, content.clone()) };
         router.route(file.path, get(answer))
     })
 }
 
 impl File {
-    fn answer(&self, request: &HeaderMap, etag: &HeaderValue) -> Response {
+    fn answer(&self, request: &HeaderMap, etag: &HeaderValue, content: Bytes) -> Response {
         let mut response = if is_known(request, etag) {
             guarded(StatusCode::NOT_MODIFIED)
         } else {
-            guarded(self.content)
+            guarded(content)
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
@@ -95,9 +102,9 @@ fn guarded(response: impl IntoResponse) -> Response {
     response
 }
 
-fn etag(content: &str) -> HeaderValue {
+fn etag(content: &[u8]) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
-    hasher.write(content.as_bytes());
+    hasher.write(content);
     HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
         .expect("quoted hexadecimal digits are a header's value")
 }
@@ -123,17 +130,26 @@ mod tests {
     fn a_known_version_is_not_sent_again() {
         let etag = HeaderValue::from_static("\"a\"");
         for tags in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
-            let answer = FILES[0].answer(&asks(tags), &etag);
+            let answer = FILES[0].answer(&asks(tags), &etag, Bytes::new());
             assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{tags}");
             assert_eq!(answer.headers()[ETAG], etag, "{tags}");
         }
         for tags in ["\"b\"", "a", ""] {
-            assert_eq!(FILES[0].answer(&asks(tags), &etag).status(), StatusCode::OK, "{tags}");
+            let answer = FILES[0].answer(&asks(tags), &etag, Bytes::new());
+            assert_eq!(answer.status(), StatusCode::OK, "{tags}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_the_browser_client_once() {
+        for file in FILES {
+            let named = file.content.matches(CLIENT).count();
+            assert_eq!(named, usize::from(file.path == "/"), "{}", file.path);
         }
     }
 
     #[test]
     fn versions_have_different_tags() {
-        assert_ne!(etag("a"), etag("b"));
+        assert_ne!(etag(b"a"), etag(b"b"));
     }
 }

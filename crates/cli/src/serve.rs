@@ -10,6 +10,7 @@ use sockeye::Server;
 use tokio::net::TcpListener;
 use tokio::runtime;
 
+use crate::options::Options;
 use crate::signals::Signals;
 use crate::{Failure, chat, page, wants_colours};
 
@@ -32,22 +33,25 @@ pub(crate) struct Serve {
     /// The port to listen on; 0 is a free one.
     #[arg(long, default_value_t = 3000)]
     port: u16,
+
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Serves until a signal comes.
-pub(crate) fn run(options: &Serve) -> Result<ExitCode, Failure> {
+pub(crate) fn run(flags: &Serve) -> Result<ExitCode, Failure> {
     raise_descriptor_limit();
     require_descriptors().map_err(Failure::Start)?;
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Start)?;
-    let outcome = runtime.block_on(serve(options));
+    let outcome = runtime.block_on(serve(flags));
     // Whatever still runs by now has had its grace, or was not meant to have any.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: &Serve) -> Result<ExitCode, Failure> {
-    let Serve { host, port } = options;
+async fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
+    let Serve { host, port, options } = flags;
     let listen = |error| Failure::Listen { address: address(host, *port), error };
     let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(listen)?;
     let local = listener.local_addr().map_err(listen)?;
@@ -55,9 +59,10 @@ async fn serve(options: &Serve) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().map_err(Failure::Start)?;
 
     let (namespace, desk) = chat::open();
-    let io = Server::builder().namespace(namespace).fallback(page::router()).build();
+    let builder = Server::builder().namespace(namespace).fallback(page::router(&options.client()));
+    let io = options.apply(builder).build();
     let desk = tokio::spawn(desk.run(io.clone()));
-    greet(local);
+    greet(local, &options.path);
     // Dropping it begins the closing: not before the connections are counted.
     let mut serving = pin!(io.serve_listener(listener));
     tokio::select! {
@@ -111,7 +116,7 @@ fn address(host: &str, port: u16) -> String {
 }
 
 /// Says where the server is found.
-fn greet(local: SocketAddr) {
+fn greet(local: SocketAddr, path: &str) {
     let everywhere = local.ip().is_unspecified();
     let url = format!("http://{}", reachable(local));
     let url = if io::stdout().is_terminal() && wants_colours() {
@@ -122,7 +127,7 @@ fn greet(local: SocketAddr) {
     let scope = if everywhere { " and all other addresses of this machine" } else { "" };
     say(&format!(
         "Sockeye is listening on {url}{scope} (press Ctrl-C to stop)\n\
-         Open it in two tabs to chat. Socket.IO clients find the server there, too (path /socket.io/)."
+         Open it in two tabs to chat. Socket.IO clients find the server there, too (path {path}/)."
     ));
 }
 

@@ -1,8 +1,9 @@
 //! `sockeye serve` from its start to its end.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::client::{Client, get};
+use crate::client::{Client, connect, get};
 use crate::process::{End, Process, sockeye, sockeye_with_descriptors};
 
 /// Runs the program until it gives up, and returns its exit code and the lines on stderr.
@@ -35,6 +36,117 @@ fn a_bad_flag_is_an_error_of_usage() {
         let (code, stderr) = fail(sockeye(args));
         assert_eq!(code, Some(2), "{args:?}");
         assert!(stderr[0].starts_with("error: "), "{stderr:?}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_an_error_that_says_what_is_wrong() {
+    for (flag, value, reason) in [
+        ("--path", "/", "the path / is the chat page's"),
+        ("--path", "a\"b", "letters, digits"),
+        ("--path", "/a/../b", "letters, digits"),
+        ("--transports", "polling,webtransport", "possible values: polling, websocket"),
+        ("--cors-origin", "app.example", "is no origin"),
+        ("--cors-origin", "https://app.example/", "slash"),
+        ("--trusted-proxy", "10.0.0.0/33", "10.0.0.0/33"),
+        ("--max-connections", "0", "zero"),
+        ("--max-connections-per-address", "many", "invalid digit"),
+        ("--ping-interval", "25", "ms, s or m"),
+        ("--ping-timeout", "0s", "positive"),
+        ("--max-payload", "-1", "unexpected argument"),
+    ] {
+        let (code, stderr) = fail(sockeye(&["serve", flag, value]));
+        assert_eq!(code, Some(2), "{flag} {value}");
+        assert!(stderr[0].starts_with("error: "), "{stderr:?}");
+        assert!(stderr.iter().any(|line| line.contains(reason)), "{flag} {value}: {stderr:?}");
+    }
+    // Without a proxy to trust they mean nothing.
+    for args in [&["serve", "--proxy-protocol"][..], &["serve", "--forwarded-by", "forwarded"]] {
+        let (code, stderr) = fail(sockeye(args));
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(stderr.iter().any(|line| line.contains("--trusted-proxy")), "{stderr:?}");
+    }
+}
+
+/// A server with these flags, and its address.
+fn serve_with(flags: &[&str]) -> (Process, std::net::SocketAddr) {
+    let process = Process::start(sockeye(&[&["serve", "--port", "0"], flags].concat()));
+    let address = process.address();
+    (process, address)
+}
+
+const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
+
+#[test]
+fn the_flags_reach_the_server() {
+    let (process, address) = serve_with(&[
+        "--path=/chat/io/",
+        "--cors-origin=https://app.example",
+        "--cors-origin=http://localhost:5173",
+        "--ping-interval=1500ms",
+        "--ping-timeout=2m",
+        "--max-payload=4321",
+        "--transports=polling",
+    ]);
+    assert!(process.stdout().contains("/chat/io/"));
+    assert_eq!(get(address, HANDSHAKE, "").status, 404);
+    let handshake = "/chat/io/?EIO=4&transport=polling";
+    let opened = get(address, handshake, "Origin: http://localhost:5173\r\n");
+    let allowed = opened.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("http://localhost:5173"));
+    let packet = String::from_utf8(opened.body).unwrap();
+    let rest = "\"upgrades\":[],\"pingInterval\":1500,\"pingTimeout\":120000,\"maxPayload\":4321}";
+    assert!(packet.ends_with(rest), "{packet}");
+    assert_eq!(get(address, handshake, "Origin: http://other\r\n").status, 403);
+    // The page knows where it is.
+    let page = String::from_utf8(get(address, "/", "").body).unwrap();
+    let client = "<script src=\"/chat/io/socket.io.js\" data-transports=\"polling\">";
+    assert!(page.contains(client), "{page}");
+    assert_eq!(get(address, "/chat/io/socket.io.js", "").status, 200);
+
+    let (_process, address) = serve_with(&["--cors-origin=*", "--transports=websocket"]);
+    let refused = get(address, HANDSHAKE, "Origin: http://other\r\n");
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+}
+
+#[test]
+fn connections_are_limited() {
+    for flags in [
+        &["--max-connections=1"][..],
+        &["--max-connections-per-address=1"],
+        // Those of a proxy that is not trusted count as any other's.
+        &["--max-connections-per-address=1", "--trusted-proxy=192.0.2.0/24", "--proxy-protocol"],
+    ] {
+        let (_process, address) = serve_with(flags);
+        let _first = Client::connect(address);
+        let mut second = connect(address);
+        assert_eq!(second.read(&mut [0]).unwrap_or(0), 0, "{flags:?}");
+    }
+}
+
+#[test]
+fn trusted_proxies_are_believed() {
+    let limited = ["--max-connections-per-address=1", "--trusted-proxy=127.0.0.0/8"];
+    for (by, header) in [("x-forwarded-for", "X-Forwarded-For: "), ("forwarded", "Forwarded: for=")]
+    {
+        let (_process, address) = serve_with(&[&limited[..], &["--forwarded-by", by]].concat());
+        for (client, status) in [("192.0.2.1", 200), ("192.0.2.2", 200), ("192.0.2.1", 503)] {
+            let headers = format!("{header}{client}\r\n");
+            assert_eq!(get(address, HANDSHAKE, &headers).status, status, "{by} {client}");
+        }
+    }
+
+    let (_process, address) = serve_with(&[&limited[..], &["--proxy-protocol"]].concat());
+    let mut held = Vec::new();
+    for (client, is_served) in [("192.0.2.1", true), ("192.0.2.2", true), ("192.0.2.1", false)] {
+        let mut stream = connect(address);
+        let header = format!("PROXY TCP4 {client} 192.0.2.9 1000 80\r\n");
+        let head = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all([header, head.to_owned()].concat().as_bytes()).unwrap();
+        let served = stream.read(&mut [0]).unwrap_or(0) > 0;
+        assert_eq!(served, is_served, "{client}");
+        held.push(stream);
     }
 }
 
@@ -99,13 +211,12 @@ fn signals_close_the_connections_and_end_it_well() {
 fn a_client_that_polls_hears_the_end() {
     let (mut process, address) = Process::serve();
     process.stdout();
-    let target = "/socket.io/?EIO=4&transport=polling";
-    let opened = get(address, target, "").text();
+    let opened = String::from_utf8(get(address, HANDSHAKE, "").body).unwrap();
     let sid = &opened["0{\"sid\":\"".len()..][..20];
     process.signal("INT");
     assert_eq!(process.stdout(), "Closing 1 connection.");
-    assert_eq!(get(address, target, "").status, 503);
-    assert_eq!(get(address, &format!("{target}&sid={sid}"), "").text(), "1");
+    assert_eq!(get(address, HANDSHAKE, "").status, 503);
+    assert_eq!(get(address, &format!("{HANDSHAKE}&sid={sid}"), "").body, b"1");
     let well = End { code: Some(0), stdout: vec![], stderr: vec![] };
     assert_eq!(process.end(), well);
 }
