@@ -65,9 +65,10 @@ impl Default for EngineBuilder {
 
 impl EngineBuilder {
     /// The most bytes of messages from one client that may wait for [`Connection::recv`]; then nothing
-    /// more is read from it until some are taken. Default: 1 MiB.
+    /// more is read from it until some are taken. One message may always wait, be it as large as it may.
+    /// Default: 1 MiB.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
-        self.kind.max_waiting_bytes = bytes;
+        self.kind.max_waiting_bytes = bytes.max(1);
         self
     }
 
