@@ -76,7 +76,8 @@ impl ServerBuilder {
     }
 
     /// The most bytes of one client's events that may queue for its handlers; then nothing more is
-    /// read from it until some are done. Default: 1 MiB.
+    /// read from it until some are done. One event may always wait, be it as large as it may. Default:
+    /// 1 MiB.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.kind.config.handlers.max_waiting_bytes = bytes;
         self

@@ -246,6 +246,10 @@ impl<K> Builder<K> {
     /// How long a client may take to take what it is sent over HTTP, where the server owns its connections
     /// (`listen`); each KB that it takes meanwhile gives one second more. Default: 30 s. On a websocket,
     /// [`max_buffered_bytes`](Self::max_buffered_bytes) does that.
+    ///
+    /// Then its connection is closed. A session lives on: what stood in the answer to a poll is lost, and
+    /// the official client, whose poll has failed, ends its session and connects anew. One that polls on has
+    /// a gap.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.options.listening.write_timeout = timeout;
         self
@@ -328,7 +332,10 @@ impl<K> Builder<K> {
         self
     }
 
-    /// Edits the headers of every answer in the name of a session, the first one included.
+    /// Edits the headers of every answer in the name of a session, the first one included. As in Node, an
+    /// answer with an error's status, 4xx or 5xx, is none, be it about a session or not.
+    ///
+    /// What it sets counts, also where [`cors`](Self::cors) sets the same header; both add to `Vary`.
     #[doc(alias = "headers")]
     pub fn on_headers(
         mut self,

@@ -87,7 +87,8 @@ impl Hooks {
         self.initial_headers = Some(Arc::new(edit));
     }
 
-    /// Edits the headers of every answer in the name of a session.
+    /// Edits the headers of every answer in the name of a session; an error's, with status 4xx or 5xx, is
+    /// none, as in Node.
     pub fn headers(&mut self, edit: impl Fn(&mut HeaderMap, &Request) + Send + Sync + 'static) {
         self.headers = Some(Arc::new(edit));
     }
