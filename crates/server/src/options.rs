@@ -247,9 +247,8 @@ impl<K> Builder<K> {
     /// (`listen`); each KB that it takes meanwhile gives one second more. Default: 30 s. On a websocket,
     /// [`max_buffered_bytes`](Self::max_buffered_bytes) does that.
     ///
-    /// Then its connection is closed. A session lives on: what stood in the answer to a poll is lost, and
-    /// the official client, whose poll has failed, ends its session and connects anew. One that polls on has
-    /// a gap.
+    /// Then its connection is closed; if that was the answer to a poll, its session ends with a transport
+    /// error, because messages are lost with it.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.options.listening.write_timeout = timeout;
         self

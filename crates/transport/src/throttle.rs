@@ -70,7 +70,7 @@ mod tests {
 
     fn after(rate: Rate, bytes: usize) -> Throttle {
         let config = Config { byte_rate: Some(rate), ..Config::default() };
-        let mut throttle = *Throttle::new(&config, None).unwrap();
+        let mut throttle = *Throttle::new(&config).unwrap();
         throttle.spend(5_000, &config, bytes);
         throttle
     }
