@@ -1,5 +1,5 @@
-//! The opening handshake (RFC 6455 §4), without an HTTP stack: [`server`] judges a request,
-//! [`client`] makes one.
+//! The opening handshake (RFC 6455 §4), without an HTTP stack: [`client`] makes a request and judges
+//! its answer, [`server`] judges a request.
 
 pub mod client;
 pub mod server;
@@ -54,6 +54,16 @@ pub fn accept_key(key: &[u8]) -> AcceptKey {
     let written = STANDARD.encode_slice(digest.as_slice(), &mut encoded);
     debug_assert_eq!(written, Ok(ACCEPT_LEN), "20 bytes are 28 in base64");
     AcceptKey(encoded)
+}
+
+/// The items of a comma list; empty ones are none (RFC 9110 §5.6.1).
+fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// Whether a comma list has this token, in any case.
+fn has_token(list: &[u8], token: &[u8]) -> bool {
+    items(list).any(|item| item.eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]

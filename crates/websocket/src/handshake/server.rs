@@ -3,7 +3,7 @@
 
 use core::{error, fmt};
 
-use super::{AcceptKey, accept_key};
+use super::{AcceptKey, accept_key, has_token};
 
 /// What has to be known of an HTTP request.
 #[derive(Clone, Copy, Debug)]
@@ -169,11 +169,6 @@ where
         return Err(Refusal::KeyMalformed);
     }
     Ok(Accept { accept_key: accept_key(key) })
-}
-
-/// Whether a comma list has this token, in any case (RFC 9110 §5.6.1).
-fn has_token(list: &[u8], token: &[u8]) -> bool {
-    list.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// Whether this is base64 of 16 bytes: 22 digits and two signs of padding. The four bits of the

@@ -2,6 +2,7 @@
 //!
 //! Nearly every script goes through [`check::check`], which also cuts it at every byte.
 
+mod answer;
 mod check;
 mod closing;
 mod deflate;
