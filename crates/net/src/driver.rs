@@ -387,7 +387,7 @@ impl<P: Protocol> Driver<P> {
                         now,
                         &limits,
                         status,
-                        masks::key_for(self.role),
+                        masks::fresh_for(self.role),
                         cork.buffer(),
                     );
                     self.phase = Phase::Closing;
@@ -505,12 +505,12 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn peer_closed(&mut self, now: u64, status: Option<(CloseCode, Box<str>)>, cork: &mut Cork) {
-        self.websocket.reply_close(masks::key_for(self.role), cork.buffer());
+        self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
         self.end(now, Cause::PeerClosed(status));
     }
 
     fn refuse(&mut self, now: u64, error: websocket::Error, cork: &mut Cork) {
-        self.websocket.reply_close(masks::key_for(self.role), cork.buffer());
+        self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
         self.end(now, Cause::Refused(error));
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn pong(
 }
 
 fn append_pong(role: Role, cork: &mut Cork, payload: &[u8]) {
-    match masks::key_for(role) {
+    match masks::fresh_for(role) {
         None => frame::append(cork.buffer(), OpCode::Pong, payload),
         Some(key) => frame::append_masked(cork.buffer(), OpCode::Pong, payload, key),
     }

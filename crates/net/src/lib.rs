@@ -10,6 +10,8 @@
 //! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
 //! * [`addresses`]: how much one client may have open and how fast it may come, by [`rate`];
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
+//! * `dial`: the client's way to an open WebSocket, with the feature of that name;
+//! * [`masks`]: the keys that a client masks its frames with;
 //! * [`clock`]: the `now` of all cores.
 //!
 //! Who wants WebSocket alone compiles this crate, `sockeye-websocket` and `sockeye-outbox`.
@@ -18,13 +20,15 @@ mod accept;
 pub mod addresses;
 pub mod clock;
 mod cork;
+#[cfg(feature = "dial")]
+pub mod dial;
 mod driver;
 mod forwarded;
 mod gate;
 pub mod http;
 mod io;
 mod jam;
-mod masks;
+pub mod masks;
 mod patient;
 mod protocol;
 pub mod proxy;

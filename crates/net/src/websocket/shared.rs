@@ -336,7 +336,7 @@ impl Shared {
     pub(crate) fn encode(&self, entry: &Outgoing, cork: &mut Cork) {
         let (opcode, payload) = entry.parts();
         if self.role == Role::Client {
-            frame::append_masked(cork.buffer(), opcode, payload, masks::key());
+            frame::append_masked(cork.buffer(), opcode, payload, masks::fresh());
         } else if let (Outgoing::Message(message), SHARE_FROM..) = (entry, payload.len()) {
             Head::new(opcode, payload.len() as u64).encode(cork.buffer());
             cork.put(&message.clone().into_bytes(), 0);
