@@ -147,7 +147,9 @@ async fn reach(
     match budget.total().run(racing).await {
         Ok(Some((peer, stream))) => Ok((stream, peer)),
         Ok(None) => Err(Error::Tcp { host: host.to_owned(), attempts }),
-        Err(deadline) => Err(deadline.missed(Phase::Tcp)),
+        Err(Deadline { limit, is_total, .. }) => {
+            Err(Error::Timeout { phase: Phase::Tcp, limit, is_total, attempts })
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Deadline {
     at: Option<Instant>,
     pub(super) limit: Duration,
     /// Whether it is the limit for all steps.
-    is_total: bool,
+    pub(super) is_total: bool,
 }
 
 impl Deadline {
@@ -32,7 +32,8 @@ impl Deadline {
 
     /// The error of a step that was not done by then.
     pub(super) fn missed(self, phase: Phase) -> Error {
-        Error::Timeout { phase, limit: self.limit, is_total: self.is_total }
+        let Self { limit, is_total, .. } = self;
+        Error::Timeout { phase, limit, is_total, attempts: Vec::new() }
     }
 
     /// Drops a future that is not done in time.

@@ -102,6 +102,8 @@ pub enum Error {
         limit: Duration,
         /// Whether it is the limit for all steps, `total`.
         is_total: bool,
+        /// While connecting: what had failed by then.
+        attempts: Vec<Attempt>,
     },
 }
 
@@ -169,11 +171,7 @@ impl fmt::Display for Error {
             Self::Dns { host, .. } => write!(f, "no address of {host:?} was found"),
             Self::Tcp { host, attempts } => {
                 write!(f, "no TCP connection to {host:?}")?;
-                for (index, Attempt { address, error }) in attempts.iter().enumerate() {
-                    let separator = if index == 0 { ": " } else { "; " };
-                    write!(f, "{separator}{address}: {error}")?;
-                }
-                Ok(())
+                list(f, attempts)
             }
             Self::Proxy { proxy, .. } => write!(f, "the proxy {proxy} made no connection"),
             Self::Tls { host, .. } => write!(f, "no TLS with {host:?}"),
@@ -185,14 +183,24 @@ impl fmt::Display for Error {
                 write!(f, "the server opens no WebSocket: {rejection}")
             }
             Self::Handshake(_) => f.write_str("the server's answer opens no WebSocket"),
-            Self::Timeout { phase, limit, is_total: false } => {
-                write!(f, "{phase} took longer than {limit:?}")
-            }
-            Self::Timeout { phase, limit, is_total: true } => {
-                write!(f, "{phase} was not done when the {limit:?} for everything were over")
+            Self::Timeout { phase, limit, is_total, attempts } => {
+                if *is_total {
+                    write!(f, "{phase} was not done when the {limit:?} for everything were over")?;
+                } else {
+                    write!(f, "{phase} took longer than {limit:?}")?;
+                }
+                list(f, attempts)
             }
         }
     }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, attempts: &[Attempt]) -> fmt::Result {
+    for (index, Attempt { address, error }) in attempts.iter().enumerate() {
+        let separator = if index == 0 { ": " } else { "; " };
+        write!(f, "{separator}{address}: {error}")?;
+    }
+    Ok(())
 }
 
 impl error::Error for Error {

@@ -20,6 +20,9 @@ use super::budget::Deadline;
 /// The longest head of an answer, in bytes; also what Node allows.
 const MAX_HEAD: usize = 16 * 1024;
 
+/// The most lines of headers in it: as many as hyper reads if it is not told otherwise.
+const MAX_LINES: usize = 100;
+
 /// The most bytes of a body that are kept to be shown.
 const SHOWN: usize = 1024;
 
@@ -64,8 +67,9 @@ pub(super) async fn exchange<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
+    let mut builder = Builder::new();
+    builder.max_buf_size(MAX_HEAD).max_headers(MAX_LINES);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let mut connection = Connection::Running(Box::pin(connection.without_shutdown()));
     let mut answer = pin!(sender.send_request(request));
     // An end of the connection, good or bad, has had its answer delivered before it: either the
@@ -126,7 +130,7 @@ impl<T> Answer<T> {
 /// hyper's reason in one line, with the causes that its own words leave out.
 pub(super) fn reason(error: &hyper::Error) -> String {
     if error.is_parse_too_large() {
-        return format!("the answer's head is longer than {MAX_HEAD} bytes");
+        return format!("the answer's head has more than {MAX_HEAD} bytes or {MAX_LINES} lines");
     }
     if error.is_incomplete_message() {
         return "the connection was closed before the answer's head was complete".to_owned();

@@ -1,6 +1,5 @@
 //! From a name to a connection.
 
-use std::future::pending;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -20,9 +19,9 @@ async fn welcome(listener: TcpListener) -> Conversation {
 
 /// An address that nobody listens on: the port was free a moment ago, and the socket keeps it.
 fn refusing() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
     (socket, address)
 }
 
@@ -35,16 +34,16 @@ struct Silent {
 
 impl Silent {
     async fn new() -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let listener = socket.listen(1).unwrap();
-        let address = listener.local_addr().unwrap();
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let listener = socket.listen(1).expect("it can listen");
+        let address = listener.local_addr().expect("it is bound");
         let mut queued = Vec::new();
         // The queue is full when a connection is not made at once.
         while let Ok(stream) =
             tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
         {
-            queued.push(stream.unwrap());
+            queued.push(stream.expect("it connects"));
         }
         Self { address, _listener: listener, _queued: queued }
     }
@@ -143,22 +142,4 @@ async fn a_name_without_an_address_is_an_error_of_dns() {
     let error = within(connect(&url, &Options::default())).await.unwrap_err();
     assert_eq!(error.phase(), Some(Phase::Dns), "{error:?}");
     tells(&error, &["nothing.invalid"]);
-}
-
-#[tokio::test]
-async fn dropped_while_it_connects_it_closes_all() {
-    let (listener, address) = listen().await;
-    let url = target(&format!("ws://{address}"));
-    let connecting = tokio::spawn(async move {
-        let options = Options::default();
-        tokio::select! {
-            opened = connect(&url, &options) => panic!("{opened:?}"),
-            () = pending() => {}
-        }
-    });
-    let (stream, _) = within(listener.accept()).await.unwrap();
-    let mut client = Conversation { stream };
-    client.request().await;
-    connecting.abort();
-    client.assert_ended().await;
 }

@@ -216,7 +216,7 @@ async fn cut(length: usize) -> Error {
     .await;
     let url = target(&format!("ws://{address}"));
     let error = within(connect(&url, &Options::default())).await.expect_err("half a head");
-    serving.await.unwrap();
+    serving.await.expect("the script ends");
     error
 }
 

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answers;
+mod dropping;
 mod limits;
 mod proxies;
 mod secure;

@@ -1,6 +1,7 @@
 //! Proxies of both kinds: willing, demanding, refusing, confused.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sockeye_net::dial::{
     Credentials, Error, Opened, Options, Phase, Proxy, ProxyError, Timeouts, connect,
@@ -48,7 +49,7 @@ async fn assert_open(opened: Result<Opened, Error>, proxy: SocketAddr, server: &
     assert_eq!(opened.peer, proxy);
     let mut early = opened.leftover.to_vec();
     while early.len() < 5 {
-        early.push(within(opened.io.read_u8()).await.unwrap());
+        early.push(within(opened.io.read_u8()).await.expect("five bytes"));
     }
     assert_eq!(early, b"early");
     speak(&mut opened, server).await;
@@ -67,7 +68,7 @@ async fn http_proxy(answer: &'static str) -> (SocketAddr, JoinHandle<(Request, C
 async fn refused_by_http(answer: &'static str) -> Error {
     let (address, proxying) = http_proxy(answer).await;
     let error = within(connect(&target(URL), &http(address))).await.expect_err("refused");
-    proxying.await.unwrap().1.assert_ended().await;
+    proxying.await.expect("the script ends").1.assert_ended().await;
     assert_eq!(error.phase(), Some(Phase::Proxy), "{error:?}");
     tells(&error, &["the proxy", &format!("http://{address}")]);
     error
@@ -131,6 +132,17 @@ async fn an_http_proxys_refusal_is_told_with_its_body() {
         panic!("{error:?}")
     };
     assert_eq!(rejection.headers["proxy-authenticate"], "Basic");
+}
+
+#[tokio::test]
+async fn an_http_proxys_refusal_is_told_though_its_body_does_not_end() {
+    let (address, proxying) =
+        http_proxy("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\nBecau").await;
+    let timeouts = Timeouts { proxy: Duration::from_millis(300), ..Timeouts::default() };
+    let options = Options { timeouts, ..http(address) };
+    let error = within(connect(&target(URL), &options)).await.unwrap_err();
+    proxying.await.unwrap().1.assert_ended().await;
+    tells(&error, &["502 Bad Gateway", "Becau"]);
 }
 
 #[tokio::test]
@@ -233,7 +245,7 @@ async fn refused_by_socks(answers: Answers, credentials: bool) -> Error {
     .await;
     let options = if credentials { with_credentials(socks(address)) } else { socks(address) };
     let error = within(connect(&target(URL), &options)).await.expect_err("refused");
-    drop(proxying.await.unwrap());
+    drop(proxying.await.expect("the script ends"));
     assert_eq!(error.phase(), Some(Phase::Proxy), "{error:?}");
     tells(&error, &["the proxy", &format!("socks5://{address}")]);
     error
@@ -296,7 +308,10 @@ async fn a_proxy_that_says_nothing_is_given_up() {
         let options = Options { timeouts, ..to(address) };
         let error = within(connect(&target(URL), &options)).await.unwrap_err();
         assert!(
-            matches!(error, Error::Timeout { phase: Phase::Proxy, limit: SHORT, is_total: false }),
+            matches!(
+                error,
+                Error::Timeout { phase: Phase::Proxy, limit: SHORT, is_total: false, .. }
+            ),
             "{error:?}"
         );
         drop(proxying.await.unwrap());

@@ -113,7 +113,7 @@ async fn a_server_that_does_not_speak_tls_is_given_up() {
     let error = within(connect(&url, &Options { timeouts, ..options() })).await.unwrap_err();
     serving.await.unwrap();
     assert!(
-        matches!(error, Error::Timeout { phase: Phase::Tls, limit: SHORT, is_total: false }),
+        matches!(error, Error::Timeout { phase: Phase::Tls, limit: SHORT, is_total: false, .. }),
         "{error:?}"
     );
 }
