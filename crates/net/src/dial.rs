@@ -33,6 +33,9 @@ pub use race::Attempt;
 pub use target::{Target, UrlError};
 
 /// A WebSocket that is open.
+///
+/// What is kept of `leftover`, `headers` and `extensions` keeps the buffer that the answer was read into, up
+/// to 16 KiB.
 #[derive(Debug)]
 pub struct Opened {
     /// The stream of frames.

@@ -76,3 +76,51 @@ impl Budget {
         done.unwrap_or_else(|deadline| Err(deadline.missed(phase)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    /// Spends this long on a step.
+    async fn spend(budget: Budget, limit: Duration, time: Duration) -> Result<(), Error> {
+        let step = async {
+            sleep(time).await;
+            Ok(())
+        };
+        budget.spend(Phase::Dns, limit, step).await
+    }
+
+    fn missed(done: Result<(), Error>) -> Option<(Duration, bool)> {
+        match done {
+            Ok(()) => None,
+            Err(Error::Timeout { phase: Phase::Dns, limit, is_total, .. }) => {
+                Some((limit, is_total))
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_ends_at_its_own_limit_or_at_that_of_all() {
+        let budget = Budget::new(secs(10));
+        assert_eq!(missed(spend(budget, secs(4), secs(3)).await), None);
+        assert_eq!(missed(spend(budget, secs(4), secs(5)).await), Some((secs(4), false)));
+        // 7 of 10 are over.
+        assert_eq!(missed(spend(budget, secs(4), secs(5)).await), Some((secs(10), true)));
+        assert_eq!(missed(spend(budget, Duration::MAX, secs(1)).await), Some((secs(10), true)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_limit_is_none() {
+        let boundless = Budget::new(Duration::MAX);
+        let year = secs(365 * 24 * 60 * 60);
+        assert_eq!(missed(spend(boundless, Duration::MAX, year).await), None);
+        assert_eq!(missed(spend(boundless, secs(1), year).await), Some((secs(1), false)));
+    }
+}

@@ -88,7 +88,9 @@ impl<T> Answer<T> {
         // A body would be hyper's claim on the connection.
         drop(self.response);
         let parts = self.connection.end().await?;
-        Ok((parts.io.into_inner(), parts.read_buf))
+        // Even an empty rest keeps hyper's whole buffer.
+        let rest = Some(parts.read_buf).filter(|rest| !rest.is_empty()).unwrap_or_default();
+        Ok((parts.io.into_inner(), rest))
     }
 
     /// The body's beginning as text, as far as it comes in time.

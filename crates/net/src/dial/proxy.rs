@@ -5,7 +5,7 @@ use std::{env, error, fmt};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use url::{ParseError, Url};
+use url::{Host, ParseError, Url};
 
 use super::credentials::Credentials;
 use super::target::{Target, UrlError, authority, bare};
@@ -135,7 +135,9 @@ impl FromStr for Proxy {
             other => return Err(UrlError::ProxyScheme(other.to_owned())),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(UrlError::NoHost)?;
-        let host = bare(host).to_owned();
+        // A URL's syntax leaves the host of an unknown scheme as it is; a name is a name here too.
+        let host = Host::parse(host).map_err(|error| UrlError::Malformed(error.to_string()))?;
+        let host = bare(&host.to_string()).to_owned();
         let port = url.port().unwrap_or(if is_http { 80 } else { 1080 });
         if port == 0 {
             return Err(UrlError::Port);
@@ -179,6 +181,7 @@ mod tests {
             ("socks5://p", "socks5://p:1080", none()),
             ("socks5h://p:1", "socks5://p:1", none()),
             ("socks5://[::1]:9050", "socks5://[::1]:9050", none()),
+            ("socks5://B\u{fc}cher.example:80", "socks5://xn--bcher-kva.example:80", none()),
             ("socks5://u:p%40%3a@10.0.0.1", "socks5://10.0.0.1:1080", some("u", "p@:")),
             ("http://u:p@[::1]", "http://[::1]:80", some("u", "p")),
         ] {
@@ -203,7 +206,7 @@ mod tests {
         ] {
             assert_eq!(url.parse::<Proxy>(), Err(error), "{url}");
         }
-        for url in ["", "http://", "p:port", "socks5://[::1"] {
+        for url in ["", "http://", "p:port", "socks5://[::1", "socks5://a%20b"] {
             assert!(matches!(url.parse::<Proxy>(), Err(UrlError::Malformed(_))), "{url}");
         }
     }

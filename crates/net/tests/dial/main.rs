@@ -2,8 +2,12 @@
 
 mod addresses;
 mod answers;
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "other test binaries use the rest")]
+mod common;
 mod dropping;
 mod limits;
+mod ours;
 mod proxies;
 mod secure;
 mod server;

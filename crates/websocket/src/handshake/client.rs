@@ -16,7 +16,7 @@ use super::{accept_key, has_token, items};
 const QUOTED: usize = 100;
 
 /// The `Sec-WebSocket-Key` for a nonce of 16 random bytes, a fresh one for each request. The server
-/// has to answer with [`accept_key`](super::accept_key) of it.
+/// has to answer with [`accept_key`] of it.
 #[must_use]
 pub fn key(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
