@@ -2,6 +2,18 @@
 //!
 //! [`connect`] takes one step after the other: DNS, TCP, the proxy, TLS, the opening handshake. Each has
 //! its deadline and its [`Error`]. Nothing is spawned, so that dropping the future ends everything.
+//!
+//! ```no_run
+//! use sockeye_net::dial::{Options, connect};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let target = "ws://example.com/chat".parse()?;
+//! let options = Options { subprotocols: vec!["chat".to_owned()], ..Options::default() };
+//! let opened = connect(&target, &options).await?;
+//! println!("connected to {}, which speaks {:?}", opened.peer, opened.subprotocol);
+//! # Ok(())
+//! # }
+//! ```
 
 mod budget;
 mod credentials;
@@ -56,8 +68,8 @@ pub struct Opened {
 
 /// Opens a WebSocket.
 ///
-/// Every check of RFC 6455 §4.1 is made. Redirects are not followed, and answers longer than 16 KiB (head)
-/// not read.
+/// Every check of RFC 6455 §4.1 is made. Redirects are not followed; an answer's head is read up to 16 KiB
+/// and 100 lines.
 ///
 /// Dropped before it is done, it closes whatever it had opened. Only a DNS lookup that is under way goes on
 /// in its thread, and nobody hears of its result.
