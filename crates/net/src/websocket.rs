@@ -19,11 +19,14 @@
 //! handler in between. A handler that waits for something else stops none of that, and a handler
 //! that blocks its thread stops it all.
 
+#[cfg(feature = "dial")]
+mod client;
 mod ending;
 mod handler;
 mod message;
 mod options;
 mod plain;
+mod prepared;
 mod sender;
 mod server;
 mod shared;
@@ -32,12 +35,15 @@ mod upgrade;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
-pub use sockeye_websocket::{CloseCode, Error, Limit, Limits, PeerMisbehaved};
+pub use sockeye_websocket::{CloseCode, Error, Limit, Limits, PeerMisbehaved, deflate};
 
+#[cfg(feature = "dial")]
+pub use client::{Client, ConnectError, connect};
 pub use ending::{Ending, Why};
 pub use handler::Handler;
 pub use message::Message;
 pub use options::Options;
+pub use prepared::Prepared;
 pub use sender::{SendError, Sender, TrySendError};
 pub use server::{Server, ServerBuilder, WebSocketService};
 pub use socket::{Receiver, WebSocket};

@@ -63,6 +63,13 @@ fn an_idle_plain_connection_on_two_workers() {
     });
 }
 
+#[test]
+fn an_idle_plain_connection_with_compression() {
+    alone("an_idle_plain_connection_with_compression", || {
+        idle(&Host::on_one_thread(Api::Compressed), PLAIN_GATE);
+    });
+}
+
 fn idle(host: &Host, gate: i64) {
     let mut clients = Vec::with_capacity(CLIENTS);
     host.on_each_thread(|| drop((0..WARM_UP).map(|_| host.client()).collect::<Vec<_>>()));
@@ -145,10 +152,13 @@ enum Api {
     Protocol,
     /// [`sockeye_net::websocket`].
     Plain,
+    /// The same, with clients that agree on compression.
+    Compressed,
 }
 
 /// A server on threads of its own.
 struct Host {
+    api: Api,
     address: SocketAddr,
     _closing: watch::Sender<bool>,
     /// Where there are several workers.
@@ -160,7 +170,7 @@ impl Host {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (address, closing, serve) = serve(api);
         thread::spawn(move || runtime.block_on(serve));
-        Self { address, _closing: closing, runtime: None }
+        Self { api, address, _closing: closing, runtime: None }
     }
 
     fn on_two_workers(api: Api) -> Self {
@@ -168,7 +178,7 @@ impl Host {
         let runtime = runtime.expect("a runtime");
         let (address, closing, serve) = serve(api);
         runtime.spawn(serve);
-        Self { address, _closing: closing, runtime: Some(runtime) }
+        Self { api, address, _closing: closing, runtime: Some(runtime) }
     }
 
     /// Calls `visit` once for each of the server's threads, which alone serves meanwhile: so each of
@@ -193,14 +203,22 @@ impl Host {
         let mut client = TcpStream::connect(self.address).expect("the server listens");
         client.set_nodelay(true).expect("a TCP socket");
         client.set_read_timeout(Some(DEADLINE)).expect("a valid timeout");
-        client.write_all(UPGRADE_TO_ECHO.as_bytes()).expect("the server reads");
+        let (request, answered) = match self.api {
+            Api::Protocol | Api::Plain => (UPGRADE_TO_ECHO.to_owned(), "HTTP/1.1 101 "),
+            Api::Compressed => {
+                let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+                (UPGRADE_TO_ECHO.trim_end().to_owned() + "\r\n" + offer, "permessage-deflate")
+            }
+        };
+        client.write_all(request.as_bytes()).expect("the server reads");
         client.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).expect("the server reads");
         let mut answer = [0; 512];
         let mut len = 0;
         while !answer[..len].ends_with(b"\r\n\r\n\x81\x02hi") {
             len += client.read(&mut answer[len..]).expect("the server answers");
         }
-        assert!(answer.starts_with(b"HTTP/1.1 101 "));
+        let answer = String::from_utf8_lossy(&answer[..len]);
+        assert!(answer.contains(answered), "{answer}");
         client
     }
 }
@@ -230,7 +248,7 @@ fn serve(api: Api) -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()>
             Api::Protocol => {
                 sockeye_net::accept(listener, Site::new(), Default::default(), told).await;
             }
-            Api::Plain => {
+            Api::Plain | Api::Compressed => {
                 let echo = websocket::Server::new(|mut socket: WebSocket| async move {
                     while let Some(message) = socket.recv().await {
                         socket.send(message).expect("the client takes it");

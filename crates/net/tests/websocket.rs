@@ -1,10 +1,12 @@
 //! The plain API over real sockets, with a peer that is nothing but bytes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_net::websocket::{
-    CloseCode, Message, Options, SendError, Server, TrySendError, WebSocket, Why,
+    Client, CloseCode, Message, Options, Prepared, SendError, Server, TrySendError, WebSocket, Why,
+    deflate,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -338,4 +340,161 @@ async fn a_closing_server_says_goodbye_to_all() {
     }
     closing.await.expect("closed");
     assert_eq!(server.connections(), 0);
+}
+
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+
+/// "ab" a thousand times, as one raw deflate block with fixed codes: an `a`, a `b`, then copies.
+fn is_compressed(frame: &[u8]) -> bool {
+    frame[0] == 0xC1 && frame[1] < 100
+}
+
+#[tokio::test]
+async fn messages_are_compressed_where_that_was_agreed_on() {
+    let server = Server::new(|socket: WebSocket| async move {
+        let prepared = Prepared::new("ab".repeat(1000));
+        socket.send("ab".repeat(1000)).expect("open");
+        socket.send_prepared(&prepared).expect("open");
+        socket.send("ab".repeat(100)).expect("open");
+        socket.closed().await;
+    });
+    let address = serve(&server).await;
+    let (head, mut peer) = open(address, DEFLATE).await;
+    let answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
+    assert!(head.contains(answer), "{head}");
+    for _ in 0..2 {
+        let head = read(&mut peer, 2).await;
+        assert!(is_compressed(&head), "{head:?}");
+        read(&mut peer, head[1].into()).await;
+    }
+    assert_eq!(read(&mut peer, 4).await, b"\x81\x7E\x00\xC8", "below the threshold");
+
+    let (head, mut peer) = open(address, "").await;
+    assert!(!head.contains("sec-websocket-extensions"), "{head}");
+    for _ in 0..2 {
+        assert_eq!(read(&mut peer, 4).await, b"\x81\x7E\x07\xD0");
+        read(&mut peer, 2000).await;
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_message_is_received_as_any_other() {
+    let server = Server::new(echo);
+    let (_, mut peer) = open(serve(&server).await, DEFLATE).await;
+    // RFC 7692 §7.2.3.1.
+    peer.write_all(b"\xC1\x87\0\0\0\0\xF2\x48\xCD\xC9\xC9\x07\x00").await.expect("sent");
+    assert_eq!(read(&mut peer, 7).await, b"\x81\x05Hello");
+}
+
+fn options(takeover: bool) -> Options {
+    let context = deflate::Context { takeover, ..deflate::Context::default() };
+    let config = deflate::Config { client: context, server: context, ..deflate::Config::default() };
+    Options { compression: Some(config), ..Options::default() }
+}
+
+/// Two ends of a connection with these options, and what the client had the other say.
+async fn echoed(server: Options, client: Options, messages: &[Message]) -> (Server, WebSocket) {
+    let server = Server::builder(echo).options(server).build();
+    let url = format!("ws://{}/", serve(&server).await);
+    let mut socket = Client::new().options(client).connect(&url).await.expect("open");
+    for message in messages {
+        socket.send_wait(message.clone()).await.expect("open");
+    }
+    for message in messages {
+        assert_eq!(socket.recv().await.as_ref(), Some(message));
+    }
+    (server, socket)
+}
+
+fn messages() -> Vec<Message> {
+    let text = |n: usize| format!("{{\"event\":\"news\",\"number\":{n}}}").repeat(1 + n % 60);
+    (0..300)
+        .map(|n| if n % 7 == 0 { vec![n as u8; n * 9].into() } else { text(n).into() })
+        .collect()
+}
+
+#[tokio::test]
+async fn both_roles_talk_with_every_kind_of_compression() {
+    let none = || Options { compression: None, ..Options::default() };
+    for server in [options(false), options(true), none()] {
+        for client in [options(false), options(true), none()] {
+            let budgets = [&server, &client].map(|options| options.takeover_budget.clone());
+            let (_, socket) = echoed(server.clone(), client, &messages()).await;
+            socket.close(CloseCode::NORMAL, "");
+            assert!(socket.closed().await.clean);
+            drop(socket);
+            // A connection gives back what it was granted, with its last handle.
+            while budgets.iter().any(|budget| budget.used() > 0) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn takeover_ends_where_its_budget_does() {
+    let scarce = |bytes| {
+        let takeover_budget = Arc::new(deflate::Budget::new(bytes));
+        Options { takeover_budget, ..options(true) }
+    };
+    // Enough for one connection: the next one goes without.
+    let (server, _first) = echoed(scarce(500_000), scarce(usize::MAX), &messages()).await;
+    let (_, mut peer) = open(serve(&server).await, DEFLATE).await;
+    let text = "ab".repeat(1000);
+    for _ in 0..2 {
+        let frame = [&b"\x81\xFE\x07\xD0\0\0\0\0"[..], text.as_bytes()].concat();
+        peer.write_all(&frame).await.expect("sent");
+    }
+    let mut echoes = Vec::new();
+    for _ in 0..2 {
+        let head = read(&mut peer, 2).await;
+        assert!(is_compressed(&head), "{head:?}");
+        echoes.push(read(&mut peer, head[1].into()).await);
+    }
+    assert_eq!(echoes[0], echoes[1], "the second echo refers to the first");
+}
+
+#[tokio::test]
+async fn a_client_masks_all_that_it_says_and_closes_cleanly() {
+    let server = Server::builder(echo)
+        .options(Options { subprotocols: vec!["v1".into()], ..Options::default() })
+        .build();
+    let url = format!("ws://{}/", serve(&server).await);
+    let options = Options {
+        subprotocols: vec!["v2".into(), "v1".into()],
+        ping_interval: Some(Duration::from_millis(2)),
+        ..Options::default()
+    };
+    let mut socket = Client::new().options(options).connect(&url).await.expect("open");
+    assert_eq!(socket.subprotocol(), Some("v1"));
+    for message in messages() {
+        socket.send(message.clone()).expect("open");
+        // A server that saw a frame without a mask would close.
+        assert_eq!(socket.recv().await, Some(message));
+    }
+    socket.close(CloseCode::new(4001).expect("a private code"), "bye");
+    let ending = socket.closed().await;
+    assert!(ending.clean && matches!(ending.why, Why::Local(..)), "{ending}");
+    assert!(matches!(socket.send("late"), Err(SendError::Closed(_))));
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_told_by_its_step() {
+    use sockeye_net::dial::Phase;
+
+    let server = Server::builder(echo).path("/chat").build();
+    let address = serve(&server).await;
+    let refused = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let nobody = refused.local_addr().expect("bound");
+    drop(refused);
+    for (url, phase, words) in [
+        (format!("ws://{address}/"), Some(Phase::Http), "404"),
+        (format!("ws://{nobody}/"), Some(Phase::Tcp), "no TCP connection"),
+        (format!("wss://{address}/chat"), None, "TLS"),
+        ("ftp://example.org/".into(), None, "ftp"),
+    ] {
+        let error = sockeye_net::websocket::connect(&url).await.expect_err("it does not open");
+        assert_eq!(error.phase(), phase, "{url}: {error}");
+        assert!(error.to_string().contains(words), "{url}: {error}");
+    }
 }

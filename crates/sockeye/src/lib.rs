@@ -33,6 +33,7 @@ async fn main() -> std::io::Result<()> {
 //!
 //! # Features
 //!
+//! - `client` (default): the client's side of [`websocket`].
 //! - `socketio` (default): the Socket.IO and Engine.IO server. Without it no crate of theirs is
 //!   compiled, and [`websocket`] is all there is.
 //! - `axum` (default): the Socket.IO server as an axum router.

@@ -4,11 +4,13 @@ use std::time::Duration;
 use std::{error, fmt, io};
 
 use http::{HeaderMap, Response, StatusCode};
+use sockeye_websocket::deflate::AnswerError;
 use sockeye_websocket::handshake::client::Refusal;
 
 use super::exchange;
 use super::options::OptionsError;
 use super::race::Attempt;
+use super::target::UrlError;
 use crate::http::BoxError;
 
 /// A step on the way to a WebSocket.
@@ -48,6 +50,8 @@ impl fmt::Display for Phase {
 pub enum Error {
     /// The options cannot be fulfilled. Nothing was sent.
     Options(OptionsError),
+    /// The URL is none of a WebSocket. Nothing was sent.
+    Url(UrlError),
     /// The target is `wss://`, and nothing in the options speaks TLS. Nothing was sent.
     WithoutTls,
     /// The operating system gave no random bytes for the key. Nothing was sent.
@@ -94,6 +98,8 @@ pub enum Error {
     Rejected(Box<Rejection>),
     /// The answer does not open a WebSocket.
     Handshake(Refusal),
+    /// The server's answer to the offer of compression breaks a rule (RFC 7692 §7.1).
+    Compression(AnswerError),
     /// A step took too long.
     Timeout {
         /// The step that was under way.
@@ -143,13 +149,13 @@ impl Error {
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         match self {
-            Self::Options(_) | Self::WithoutTls | Self::Random(_) => None,
+            Self::Options(_) | Self::Url(_) | Self::WithoutTls | Self::Random(_) => None,
             Self::Dns { .. } => Some(Phase::Dns),
             Self::Tcp { .. } => Some(Phase::Tcp),
             Self::Proxy { .. } => Some(Phase::Proxy),
             Self::Tls { .. } => Some(Phase::Tls),
             Self::Http(_) | Self::Redirected { .. } | Self::Rejected(_) => Some(Phase::Http),
-            Self::Handshake(_) => Some(Phase::Handshake),
+            Self::Handshake(_) | Self::Compression(_) => Some(Phase::Handshake),
             Self::Timeout { phase, .. } => Some(*phase),
         }
     }
@@ -165,6 +171,10 @@ impl Rejection {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Url(error) => error.fmt(f),
+            Self::Compression(_) => {
+                f.write_str("the server's answer to the offer of compression is not valid")
+            }
             Self::Options(_) => f.write_str("the options cannot be fulfilled"),
             Self::WithoutTls => f.write_str("wss:// and https:// need TLS: built without TLS"),
             Self::Random(_) => f.write_str("the operating system gives no random bytes"),
@@ -207,12 +217,14 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Options(error) => Some(error),
+            Self::Compression(error) => Some(error),
             Self::Random(error) | Self::Tls { source: error, .. } => Some(&**error),
             Self::Dns { source, .. } => Some(source),
             Self::Proxy { source, .. } => Some(source),
             Self::Handshake(refusal) => Some(refusal),
             // `Display` has it all.
-            Self::Tcp { .. }
+            Self::Url(_)
+            | Self::Tcp { .. }
             | Self::Http(_)
             | Self::WithoutTls
             | Self::Redirected { .. }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
+use sockeye_websocket::OpCode;
 
 use crate::protocol;
 
@@ -94,6 +95,13 @@ impl Message {
         match self {
             Self::Text(text) => text.into_bytes(),
             Self::Binary(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn opcode(&self) -> OpCode {
+        match self {
+            Self::Text(_) => OpCode::Text,
+            Self::Binary(_) => OpCode::Binary,
         }
     }
 

@@ -1,8 +1,9 @@
 //! What a plain WebSocket may cost and how it keeps itself alive.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use sockeye_websocket::Limits;
+use sockeye_websocket::{Limits, deflate};
 
 /// The options of a WebSocket, the same for both roles.
 ///
@@ -35,6 +36,24 @@ pub struct Options {
     /// The subprotocols that this end speaks (RFC 6455 §1.9), the best first. A server answers the
     /// first of them that the client offers, or none; a client offers them all. Default: none.
     pub subprotocols: Vec<String>,
+    /// Compression of messages (permessage-deflate, RFC 7692), where the peer agrees; `None` neither
+    /// offers nor accepts it. Default: messages of 1 KiB and more, each by itself, which costs an
+    /// idle connection nothing. See [`deflate`].
+    pub compression: Option<deflate::Config>,
+    /// The memory that *context takeover* may take, over all connections with these options: where
+    /// it is used up, connections agree on compression without takeover. Default: 64 MiB; without
+    /// takeover, which is the default of `compression`, nothing is ever taken.
+    pub takeover_budget: Arc<deflate::Budget>,
+}
+
+/// What is never agreed on compresses with these.
+static DEFAULT_COMPRESSION: LazyLock<deflate::Config> = LazyLock::new(deflate::Config::default);
+
+impl Options {
+    /// How to compress, once it was agreed on.
+    pub(super) fn compression(&self) -> &deflate::Config {
+        self.compression.as_ref().unwrap_or(&DEFAULT_COMPRESSION)
+    }
 }
 
 impl Default for Options {
@@ -47,6 +66,8 @@ impl Default for Options {
             pong_timeout: Duration::from_secs(30),
             idle_timeout: None,
             subprotocols: Vec::new(),
+            compression: Some(deflate::Config::default()),
+            takeover_budget: Arc::new(deflate::Budget::new(64 * 1024 * 1024)),
         }
     }
 }

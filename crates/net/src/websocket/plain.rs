@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use sockeye_outbox::{Class, Outbox};
+use sockeye_websocket::deflate::Params;
 use sockeye_websocket::{self as core, Limits};
 
 use super::ending::Why;
@@ -28,6 +28,7 @@ pub(crate) type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) struct Plain {
     shared: Arc<Shared>,
     handling: Option<Handling>,
+    deflate: Option<Params>,
     /// When the peer was last heard of.
     heard: u64,
     /// Whether a ping was sent since, at the time when it was due.
@@ -35,8 +36,12 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    pub(crate) fn new(shared: Arc<Shared>, handling: Option<Handling>) -> Self {
-        Self { shared, handling, heard: 0, pinged: false }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        deflate: Option<Params>,
+        handling: Option<Handling>,
+    ) -> Self {
+        Self { shared, deflate, handling, heard: 0, pinged: false }
     }
 
     fn follow_asked(&self) -> ControlFlow<Close> {
@@ -88,7 +93,11 @@ impl Protocol for Plain {
     }
 
     fn websocket(&self) -> core::Connection {
-        core::Connection::new(self.shared.role)
+        let websocket = core::Connection::new(self.shared.role);
+        match self.deflate {
+            Some(params) => websocket.with_deflate(params),
+            None => websocket,
+        }
     }
 
     fn limits(&self) -> &Limits {
@@ -148,7 +157,7 @@ impl Protocol for Plain {
             } else {
                 self.pinged = true;
                 // Full means that the peer takes nothing: then the deadline is all that it needs.
-                let _ = self.shared.outbox().push(Outgoing::Ping(Bytes::new()), Class::Reserved);
+                let _ = self.shared.outbox().push(Outgoing::Ping, Class::Reserved);
             }
         }
         self.follow_asked()

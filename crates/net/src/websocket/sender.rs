@@ -14,6 +14,7 @@ use sockeye_websocket::CloseCode;
 
 use super::ending::{Ending, Why};
 use super::message::Message;
+use super::prepared::Prepared;
 use super::shared::{Outgoing, Shared};
 
 /// Sends on a WebSocket. A clone sends on the same one; messages of one sender leave in the order
@@ -71,7 +72,7 @@ impl Sender {
     ///
     /// [`TrySendError`] hands the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.push(message.into(), Class::Data)
+        self.push_message(message.into(), Class::Data)
     }
 
     /// Queues a message as soon as there is room for it. Dropping the future queues nothing.
@@ -88,24 +89,43 @@ impl Sender {
             self.shared.outbox().poll_push(cx, &mut slot)
         });
         match (pushed.await, slot) {
-            (Err(()), Some(Outgoing::Message(message))) => Err(SendError::Closed(message)),
+            (Err(()), Some(entry)) => Err(SendError::Closed(entry.into_message())),
             _ => Ok(()),
         }
     }
 
-    fn push(&self, message: Message, class: Class) -> Result<(), TrySendError> {
-        if self.shared.is_closing() {
-            return Err(TrySendError::Closed(message));
-        }
-        match self.shared.outbox().push_quietly(Outgoing::Message(message), class) {
-            Ok(first) => {
-                self.shared.flush_soon(first);
-                Ok(())
+    /// As [`send`](Self::send), for a message that others are sent, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&self, message: &Prepared) -> Result<(), SendError> {
+        self.push(Outgoing::Prepared(message.clone()), Class::Data).map_err(|error| {
+            let message = message.message().clone();
+            match error {
+                Refused::Sealed(_) => SendError::Closed(message),
+                Refused::Full(_) => {
+                    self.shared.end(Why::SlowConsumer);
+                    SendError::SlowConsumer(message)
+                }
             }
-            Err(Refused::Full(Outgoing::Message(message))) => Err(TrySendError::Full(message)),
-            Err(Refused::Sealed(Outgoing::Message(message))) => Err(TrySendError::Closed(message)),
-            Err(Refused::Full(Outgoing::Ping(_)) | Refused::Sealed(Outgoing::Ping(_))) => Ok(()),
+        })
+    }
+
+    fn push(&self, entry: Outgoing, class: Class) -> Result<(), Refused<Outgoing>> {
+        if self.shared.is_closing() {
+            return Err(Refused::Sealed(entry));
         }
+        let first = self.shared.outbox().push_quietly(entry, class)?;
+        self.shared.flush_soon(first);
+        Ok(())
+    }
+
+    fn push_message(&self, message: Message, class: Class) -> Result<(), TrySendError> {
+        self.push(Outgoing::Message(message), class).map_err(|refused| match refused {
+            Refused::Full(entry) => TrySendError::Full(entry.into_message()),
+            Refused::Sealed(entry) => TrySendError::Closed(entry.into_message()),
+        })
     }
 
     /// How many bytes are sent and not yet taken by the kernel, frame heads included.
@@ -164,7 +184,7 @@ impl Sink<Message> for Sender {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.push(message, Class::Promised).map_err(|error| match error {
+        self.push_message(message, Class::Promised).map_err(|error| match error {
             TrySendError::Closed(message) | TrySendError::Full(message) => {
                 SendError::Closed(message)
             }

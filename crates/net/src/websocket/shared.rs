@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,14 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use sockeye_outbox::{Entry, Outbox};
+use sockeye_websocket::deflate::{Compressor, Grant, Params, WindowBits};
 use sockeye_websocket::head::Head;
 use sockeye_websocket::{CloseCode, OpCode, Role, frame};
 
 use super::ending::{Ending, Why};
 use super::message::Message;
 use super::options::Options;
+use super::prepared::{self, Prepared};
 use crate::clock;
 use crate::cork::{Cork, SHARE_FROM};
 use crate::masks;
@@ -51,22 +53,29 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     Message(Message),
-    Ping(Bytes),
+    Prepared(Prepared),
+    Ping,
 }
 
 impl Outgoing {
-    fn parts(&self) -> (OpCode, &[u8]) {
+    /// The message, where it could not be sent.
+    pub(crate) fn into_message(self) -> Message {
         match self {
-            Self::Message(Message::Text(text)) => (OpCode::Text, text.as_bytes()),
-            Self::Message(Message::Binary(bytes)) => (OpCode::Binary, bytes),
-            Self::Ping(payload) => (OpCode::Ping, payload),
+            Self::Message(message) => message,
+            Self::Prepared(prepared) => prepared.message().clone(),
+            Self::Ping => Message::Binary(Bytes::new()),
         }
     }
 }
 
 impl Entry for Outgoing {
     fn bytes(&self) -> usize {
-        self.parts().1.len() + frame_head(self.parts().1.len())
+        let payload = match self {
+            Self::Message(message) => message.len(),
+            Self::Prepared(prepared) => prepared.message().len(),
+            Self::Ping => 0,
+        };
+        payload + frame_head(payload)
     }
 }
 
@@ -88,16 +97,40 @@ pub(crate) struct Shared {
     busy: AtomicU32,
     pub(crate) options: Arc<Options>,
     pub(crate) role: Role,
-    peer: Peer,
+    details: Details,
+    /// The bits of the window that this end compresses with; 0 if no compression was agreed on.
+    window_bits: u8,
     /// Its place among [`Options::subprotocols`], counted from one.
     subprotocol: Option<NonZeroU16>,
 }
 
-/// A peer's address. Most have the short kind, and it stands in every connection.
-enum Peer {
-    Unknown,
+/// What most connections have no more of than a short address. It stands in every one.
+enum Details {
     V4(SocketAddrV4),
-    V6(Box<SocketAddrV6>),
+    Rare(Box<Rare>),
+}
+
+struct Rare {
+    peer: Option<SocketAddr>,
+    takeover: Option<Takeover>,
+}
+
+/// Context takeover: what this end compresses with, and the memory that the connection was granted
+/// for both of its contexts.
+pub(crate) struct Takeover {
+    pub(crate) compressor: Option<Mutex<Compressor>>,
+    pub(crate) _grant: Grant,
+}
+
+/// What the opening handshake has agreed on.
+#[derive(Default)]
+pub(crate) struct Agreed {
+    pub(crate) peer: Option<SocketAddr>,
+    /// Its place among [`Options::subprotocols`], counted from one.
+    pub(crate) subprotocol: Option<NonZeroU16>,
+    pub(crate) deflate: Option<Params>,
+    /// The memory for context takeover, if that was agreed on.
+    pub(crate) grant: Option<Grant>,
 }
 
 #[derive(Default)]
@@ -121,16 +154,18 @@ struct State {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        role: Role,
-        options: Arc<Options>,
-        peer: Option<SocketAddr>,
-        subprotocol: Option<NonZeroU16>,
-    ) -> Self {
-        let peer = match peer {
-            None => Peer::Unknown,
-            Some(SocketAddr::V4(peer)) => Peer::V4(peer),
-            Some(SocketAddr::V6(peer)) => Peer::V6(Box::new(peer)),
+    pub(crate) fn new(role: Role, options: Arc<Options>, agreed: Agreed) -> Self {
+        let Agreed { peer, subprotocol, deflate, grant } = agreed;
+        let own = deflate.map(|params| params.of(role));
+        let takeover = grant.map(|grant| Takeover {
+            compressor: own.filter(|own| own.takeover).map(|own| {
+                Mutex::new(Compressor::new(own.window, &options.compression().compression))
+            }),
+            _grant: grant,
+        });
+        let details = match (peer, takeover) {
+            (Some(SocketAddr::V4(peer)), None) => Details::V4(peer),
+            (peer, takeover) => Details::Rare(Box::new(Rare { peer, takeover })),
         };
         Self {
             outbox: Outbox::new(options.max_buffered_bytes),
@@ -139,7 +174,8 @@ impl Shared {
             busy: AtomicU32::new(0),
             options,
             role,
-            peer,
+            details,
+            window_bits: own.map_or(0, |own| own.window.get()),
             subprotocol,
         }
     }
@@ -149,10 +185,9 @@ impl Shared {
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        match &self.peer {
-            Peer::Unknown => None,
-            Peer::V4(peer) => Some((*peer).into()),
-            Peer::V6(peer) => Some((**peer).into()),
+        match &self.details {
+            Details::V4(peer) => Some((*peer).into()),
+            Details::Rare(rare) => rare.peer,
         }
     }
 
@@ -334,14 +369,61 @@ impl Shared {
 
     /// An entry's frame.
     pub(crate) fn encode(&self, entry: &Outgoing, cork: &mut Cork) {
-        let (opcode, payload) = entry.parts();
-        if self.role == Role::Client {
-            frame::append_masked(cork.buffer(), opcode, payload, masks::fresh());
-        } else if let (Outgoing::Message(message), SHARE_FROM..) = (entry, payload.len()) {
-            Head::new(opcode, payload.len() as u64).encode(cork.buffer());
-            cork.put(&message.clone().into_bytes(), 0);
-        } else {
-            frame::append(cork.buffer(), opcode, payload);
+        match (entry, self.role) {
+            (Outgoing::Ping, Role::Server) => frame::append(cork.buffer(), OpCode::Ping, b""),
+            (Outgoing::Ping, Role::Client) => {
+                frame::append_masked(cork.buffer(), OpCode::Ping, b"", masks::fresh());
+            }
+            (Outgoing::Prepared(prepared), Role::Server) if self.compressor().is_none() => {
+                let compression = &self.options.compression().compression;
+                cork.put(&prepared.frame(self.window(), compression), 0);
+            }
+            (Outgoing::Prepared(prepared), _) => self.encode_message(prepared.message(), cork),
+            (Outgoing::Message(message), _) => self.encode_message(message, cork),
+        }
+    }
+
+    fn encode_message(&self, message: &Message, cork: &mut Cork) {
+        let (opcode, payload) = (message.opcode(), message.as_bytes());
+        let mask = masks::fresh_for(self.role);
+        let compression = &self.options.compression().compression;
+        match (self.window(), mask) {
+            (Some(window), _) if payload.len() >= compression.threshold => {
+                if let Some(compressor) = self.compressor() {
+                    // Entries are encoded one after the other, so nobody waits for it.
+                    let mut compressor = compressor.lock().unwrap_or_else(PoisonError::into_inner);
+                    compressor.append(cork.buffer(), opcode, payload, mask);
+                } else {
+                    prepared::with_compressors(|compressors| {
+                        compressors.append(
+                            cork.buffer(),
+                            window,
+                            compression,
+                            opcode,
+                            payload,
+                            mask,
+                        );
+                    });
+                }
+            }
+            (_, Some(key)) => frame::append_masked(cork.buffer(), opcode, payload, key),
+            (_, None) if payload.len() >= SHARE_FROM => {
+                Head::new(opcode, payload.len() as u64).encode(cork.buffer());
+                cork.put(&message.clone().into_bytes(), 0);
+            }
+            (_, None) => frame::append(cork.buffer(), opcode, payload),
+        }
+    }
+
+    const fn window(&self) -> Option<WindowBits> {
+        WindowBits::new(self.window_bits)
+    }
+
+    /// What compresses for this connection alone.
+    fn compressor(&self) -> Option<&Mutex<Compressor>> {
+        match &self.details {
+            Details::V4(_) => None,
+            Details::Rare(rare) => rare.takeover.as_ref()?.compressor.as_ref(),
         }
     }
 }

@@ -7,16 +7,17 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use http::header::{
-    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
-use sockeye_websocket::Role;
 use sockeye_websocket::handshake::server as handshake;
+use sockeye_websocket::{Role, deflate};
 
 use super::options::Options;
 use super::plain::{Handling, Plain, Task};
-use super::shared::Shared;
+use super::shared::{Agreed, Shared};
 use super::socket::WebSocket;
 use crate::http::{Body, Successor, full, take_over};
 use crate::io::Io;
@@ -48,9 +49,7 @@ use crate::io::Io;
 pub struct Upgrade {
     response: Response<()>,
     options: Arc<Options>,
-    /// Its place among the options' subprotocols, counted from one.
-    subprotocol: Option<NonZeroU16>,
-    peer: Option<SocketAddr>,
+    agreed: Agreed,
     on_upgrade: Option<OnUpgrade>,
 }
 
@@ -88,17 +87,17 @@ impl Upgrade {
         let mut upgrade = Self {
             response,
             options: options.clone(),
-            subprotocol: None,
-            peer: None,
+            agreed: Agreed::default(),
             on_upgrade: Some(hyper::upgrade::on(&mut *request)),
         };
-        upgrade.choose_subprotocol(request);
+        upgrade.choose_subprotocol(request.headers());
+        upgrade.agree_on_compression(request.headers());
         Ok(upgrade)
     }
 
     /// The first of ours that the client offers (RFC 6455 §4.2.2).
-    fn choose_subprotocol<B>(&mut self, request: &Request<B>) {
-        let offers = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
+    fn choose_subprotocol(&mut self, headers: &HeaderMap) {
+        let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
         let offered = |ours: &String| {
             let lists = offers.iter().filter_map(|list| list.to_str().ok());
             lists.flat_map(|list| list.split(',')).any(|offer| offer.trim() == ours.as_str())
@@ -108,26 +107,38 @@ impl Upgrade {
         let Some((chosen, place)) = chosen else { return };
         // One that is no header's value cannot have been offered.
         let Ok(value) = HeaderValue::from_str(chosen) else { return };
-        self.subprotocol = NonZeroU16::new(place);
+        self.agreed.subprotocol = NonZeroU16::new(place);
         self.response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
+    }
+
+    /// Accepts the first offer of compression that is valid (RFC 7692 §5.1).
+    fn agree_on_compression(&mut self, headers: &HeaderMap) {
+        let Some(config) = &self.options.compression else { return };
+        let offers = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().map(HeaderValue::as_bytes);
+        let Some(answer) = deflate::answer(offers, config) else { return };
+        let (answer, grant) = answer.within(&self.options.takeover_budget, &config.compression);
+        let value = HeaderValue::from_str(&answer.to_string()).expect("parameters are ASCII");
+        self.response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, value);
+        self.agreed.deflate = Some(answer.params());
+        self.agreed.grant = grant;
     }
 
     /// The peer's address, to be told by [`Sender::peer`](super::Sender::peer).
     #[must_use]
     pub fn peer(mut self, peer: SocketAddr) -> Self {
-        self.peer = Some(peer);
+        self.agreed.peer = Some(peer);
         self
     }
 
     /// The answer's headers, to add to.
-    pub fn headers_mut(&mut self) -> &mut http::HeaderMap {
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.response.headers_mut()
     }
 
     /// The subprotocol that the answer names.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        let place = usize::from(self.subprotocol?.get());
+        let place = usize::from(self.agreed.subprotocol?.get());
         self.options.subprotocols.get(place - 1).map(String::as_str)
     }
 
@@ -156,9 +167,10 @@ impl Upgrade {
     }
 
     pub(crate) fn into_successor(self, begin: Begin) -> (Response<()>, Accepted) {
-        let Self { response, options, subprotocol, peer, .. } = self;
-        let shared = Arc::new(Shared::new(Role::Server, options, peer, subprotocol));
-        (response, Accepted { shared, begin })
+        let Self { response, options, agreed, .. } = self;
+        let deflate = agreed.deflate;
+        let shared = Arc::new(Shared::new(Role::Server, options, agreed));
+        (response, Accepted { shared, deflate, begin })
     }
 }
 
@@ -168,6 +180,7 @@ pub(crate) type Begin = Box<dyn FnOnce(WebSocket) -> Handling + Send>;
 /// What goes on behind a `101`.
 pub(crate) struct Accepted {
     pub(crate) shared: Arc<Shared>,
+    deflate: Option<deflate::Params>,
     begin: Begin,
 }
 
@@ -175,9 +188,9 @@ impl Successor for Accepted {
     type Task = Task;
 
     fn start(self, io: Io, leftover: &[u8]) -> Task {
-        let Self { shared, begin } = self;
+        let Self { shared, deflate, begin } = self;
         let handling = begin(WebSocket::new(shared.clone()));
-        Task::new(Plain::new(shared, Some(handling)), io, leftover)
+        Task::new(Plain::new(shared, deflate, Some(handling)), io, leftover)
     }
 }
 

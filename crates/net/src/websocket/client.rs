@@ -1,0 +1,138 @@
+//! The client's side: from a URL to a [`WebSocket`].
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use sockeye_websocket::{Role, deflate};
+
+use super::options::Options;
+use super::plain::{Plain, Task};
+use super::shared::{Agreed, Shared};
+use super::socket::WebSocket;
+use crate::dial::{self, Opened, Proxy, Secure, Target, Timeouts};
+
+pub use crate::dial::Error as ConnectError;
+
+/// Opens a WebSocket with the default options: `connect("ws://127.0.0.1:9001/")`.
+///
+/// The connection's task is spawned on the present runtime. Dropping the future before it is ready
+/// closes whatever it had opened.
+///
+/// # Errors
+///
+/// Which step failed, and why: the URL, DNS, TCP, TLS, an answer of HTTP that opens nothing, or a
+/// check of the handshake. Redirects are not followed.
+pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
+    Client::new().connect(url).await
+}
+
+/// Opens WebSockets, all with the same options.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockeye_net::websocket::Client;
+///
+/// let client = Client::new().header("authorization".try_into()?, "Bearer token".try_into()?);
+/// let mut socket = client.connect("ws://127.0.0.1:9001/").await?;
+/// socket.send("hello")?;
+/// println!("{:?}", socket.recv().await);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Client {
+    options: Arc<Options>,
+    dial: dial::Options,
+}
+
+impl Client {
+    /// A client with default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The options of the connections. Their subprotocols and their compression are what is offered.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = Arc::new(options);
+        self
+    }
+
+    /// Another header of the request. Those that the handshake sets are an error of
+    /// [`connect`](Self::connect).
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.dial.headers.append(name, value);
+        self
+    }
+
+    /// The proxy to go through. Default: none, whatever the environment says;
+    /// [`Proxy::from_environment`] asks it.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.dial.proxy = Some(proxy);
+        self
+    }
+
+    /// How long each step may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.dial.timeouts = timeouts;
+        self
+    }
+
+    /// What makes `wss://` secure.
+    pub fn tls(mut self, tls: Arc<dyn Secure>) -> Self {
+        self.dial.tls = Some(tls);
+        self
+    }
+
+    /// Opens a WebSocket: as the free function [`connect`], with this client's options.
+    ///
+    /// # Errors
+    ///
+    /// As the free function's.
+    pub async fn connect(&self, url: &str) -> Result<WebSocket, ConnectError> {
+        let target: Target = url.parse().map_err(ConnectError::Url)?;
+        let (config, grant) = self.affordable();
+        let mut dial = self.dial.clone();
+        dial.subprotocols.clone_from(&self.options.subprotocols);
+        dial.extensions = config.as_ref().map(deflate::offer);
+
+        let opened = dial::connect(&target, &dial).await?;
+        let Opened { io, leftover, subprotocol, extensions, peer, .. } = opened;
+        let values = extensions.iter().map(HeaderValue::as_bytes);
+        let params =
+            deflate::judge_answer(values, config.as_ref()).map_err(ConnectError::Compression)?;
+        let takes_over = params.is_some_and(|params| {
+            params.memory(Role::Client, &self.options.compression().compression) > 0
+        });
+        let agreed = Agreed {
+            peer: Some(peer),
+            subprotocol: subprotocol.and_then(|chosen| self.place(&chosen)),
+            deflate: params,
+            grant: grant.filter(|_| takes_over),
+        };
+        let shared = Arc::new(Shared::new(Role::Client, self.options.clone(), agreed));
+        let socket = WebSocket::new(shared.clone());
+        drop(tokio::spawn(Task::new(Plain::new(shared, params, None), io, &leftover)));
+        Ok(socket)
+    }
+
+    /// What can be offered: context takeover only if the budget has room for the most that it may
+    /// cost.
+    fn affordable(&self) -> (Option<deflate::Config>, Option<deflate::Grant>) {
+        let Some(config) = self.options.compression.clone() else { return (None, None) };
+        let most = deflate::Params { client: config.client, server: config.server };
+        match most.memory(Role::Client, &config.compression) {
+            0 => (Some(config), None),
+            bytes => match self.options.takeover_budget.grant(bytes) {
+                Some(grant) => (Some(config), Some(grant)),
+                None => (Some(config.without_takeover()), None),
+            },
+        }
+    }
+
+    fn place(&self, chosen: &str) -> Option<NonZeroU16> {
+        let place = self.options.subprotocols.iter().position(|ours| ours == chosen)?;
+        NonZeroU16::new(u16::try_from(place + 1).ok()?)
+    }
+}
