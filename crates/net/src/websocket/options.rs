@@ -31,7 +31,7 @@ pub struct Options {
     /// A peer that is not heard of for so long after a ping is given up. Default: 30 s.
     pub pong_timeout: Duration,
     /// A connection on which no message came and none was sent for so long is closed with code 1000.
-    /// Pings do not count, and 64 ms more or less are possible. Default: `None`, it may be silent for ever.
+    /// Pings do not count, and it may be 64 ms more. Default: `None`, it may be silent for ever.
     pub idle_timeout: Option<Duration>,
     /// The subprotocols that this end speaks (RFC 6455 §1.9), the best first. A server answers the
     /// first of them that the client offers, or none; a client offers them all. Default: none.

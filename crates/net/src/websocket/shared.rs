@@ -93,7 +93,7 @@ pub(crate) struct Shared {
     outbox: Outbox<Outgoing>,
     writer: SharedWriter,
     state: Mutex<State>,
-    /// When the last message came or went, in [`BUSY_UNIT`]s; kept for an idle timeout.
+    /// When the last message came or went, in [`BUSY_UNIT`]s, rounded up; kept for an idle timeout.
     busy: AtomicU32,
     pub(crate) options: Arc<Options>,
     pub(crate) role: Role,
@@ -205,7 +205,7 @@ impl Shared {
     }
 
     pub(crate) fn set_busy(&self, now: u64) {
-        self.busy.store(u32::try_from(now / BUSY_UNIT).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.busy.store(u32::try_from(now / BUSY_UNIT + 1).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// A message arrived.
