@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::addresses::Admission;
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// Any duplex stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send {}
@@ -27,12 +29,15 @@ pub struct Io {
 enum Kind {
     /// A TCP socket, without a detour.
     Tcp(TcpStream),
-    /// Anything else: TLS, HTTP/2, a Unix socket, a test's pipe.
+    /// TLS over one.
+    #[cfg(feature = "tls")]
+    Tls(Box<tls::Stream<TcpStream>>),
+    /// Anything else: HTTP/2, a Unix socket, a test's pipe.
     Dyn(Pin<Box<dyn Stream>>),
 }
 
 impl Io {
-    /// A stream that is no bare TCP socket: TLS, HTTP/2, a Unix socket, a test's pipe.
+    /// A stream that is neither a TCP socket nor TLS over one: HTTP/2, a Unix socket, a test's pipe.
     pub fn boxed(stream: impl Stream + 'static) -> Self {
         Self { kind: Kind::Dyn(Box::pin(stream)), admission: None }
     }
@@ -40,6 +45,15 @@ impl Io {
     /// Lets the connection count for this until it ends, whoever holds it by then.
     pub(crate) fn admitted(self, admission: Option<Admission>) -> Self {
         Self { admission: admission.map(Box::new), ..self }
+    }
+
+    /// The protocol that TLS has agreed on, if there was TLS and it spoke of one.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        #[cfg(feature = "tls")]
+        if let Kind::Tls(stream) = &self.kind {
+            return stream.alpn();
+        }
+        None
     }
 
     /// The input, and the output where it can be separated.
@@ -50,6 +64,8 @@ impl Io {
                 let (reader, writer) = stream.into_split();
                 (Source::Tcp(reader), Some(writer))
             }
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => (Source::Tls(stream), None),
             Kind::Dyn(stream) => (Source::Dyn(stream), None),
         };
         (Input { source, _admission: admission }, half)
@@ -64,6 +80,8 @@ impl AsyncRead for Io {
     ) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
             Kind::Dyn(stream) => stream.as_mut().poll_read(cx, buffer),
         }
     }
@@ -77,13 +95,39 @@ impl AsyncWrite for Io {
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Kind::Dyn(stream) => stream.as_mut().poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Kind::Dyn(stream) => stream.as_mut().poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.kind {
+            Kind::Tcp(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.is_write_vectored(),
+            Kind::Dyn(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Kind::Dyn(stream) => stream.as_mut().poll_flush(cx),
         }
     }
@@ -91,6 +135,8 @@ impl AsyncWrite for Io {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Kind::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
         }
     }
@@ -104,6 +150,8 @@ pub(crate) struct Input {
 
 enum Source {
     Tcp(OwnedReadHalf),
+    #[cfg(feature = "tls")]
+    Tls(Box<tls::Stream<TcpStream>>),
     Dyn(Pin<Box<dyn Stream>>),
 }
 
@@ -116,6 +164,8 @@ impl Input {
         let mut buffer = ReadBuf::new(buffer);
         let polled = match &mut self.source {
             Source::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
+            #[cfg(feature = "tls")]
+            Source::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Source::Dyn(stream) => stream.as_mut().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
@@ -123,11 +173,16 @@ impl Input {
 
     /// Whether the peer is known to have shut down its side, without reading what came before.
     ///
-    /// Only a TCP socket knows; there is no wake-up for it while unread bytes wait, so it is asked
+    /// Only a TCP socket knows, also one below TLS; there is no wake-up for it while unread bytes wait, so it is asked
     /// from time to time.
     pub(crate) fn is_hung_up(&self) -> bool {
-        let Source::Tcp(half) = &self.source else { return false };
-        let ready = pin!(half.as_ref().ready(Interest::READABLE));
+        let socket: &TcpStream = match &self.source {
+            Source::Tcp(half) => half.as_ref(),
+            #[cfg(feature = "tls")]
+            Source::Tls(stream) => stream.get_ref(),
+            Source::Dyn(_) => return false,
+        };
+        let ready = pin!(socket.ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
             Poll::Ready(Err(_)) => true,
@@ -171,6 +226,8 @@ impl Sink for Input {
     ) -> Poll<io::Result<usize>> {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            #[cfg(feature = "tls")]
+            Source::Tls(stream) => write(Pin::new(&mut **stream), cx, slices),
             Source::Dyn(stream) => write(stream.as_mut(), cx, slices),
         }
     }
@@ -178,6 +235,8 @@ impl Sink for Input {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "tls")]
+            Source::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Source::Dyn(stream) => stream.as_mut().poll_flush(cx),
         }
     }
@@ -185,6 +244,8 @@ impl Sink for Input {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "tls")]
+            Source::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Source::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
         }
     }
@@ -214,10 +275,19 @@ impl From<TcpStream> for Io {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<tls::Stream<TcpStream>> for Io {
+    fn from(stream: tls::Stream<TcpStream>) -> Self {
+        Self { kind: Kind::Tls(Box::new(stream)), admission: None }
+    }
+}
+
 impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
             Kind::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }
@@ -227,6 +297,8 @@ impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Tcp(half) => f.debug_tuple("Tcp").field(half).finish(),
+            #[cfg(feature = "tls")]
+            Source::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
             Source::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }

@@ -9,6 +9,7 @@
 //! * [`proxy`]: what a load balancer says about a client before HTTP;
 //! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
 //! * [`addresses`]: how much one client may have open and how fast it may come, by [`rate`];
+//! * `tls`: the same streams through TLS, in both roles, with the feature of that name;
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
 //! * `dial`: the client's way to an open WebSocket, with the feature of that name;
 //! * [`masks`]: the keys that a client masks its frames with;
@@ -34,6 +35,8 @@ mod protocol;
 pub mod proxy;
 pub mod rate;
 mod scratch;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod websocket;
 pub mod wheel;
 mod wire;
