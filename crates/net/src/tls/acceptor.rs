@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection,
+};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -134,10 +136,11 @@ impl Acceptor {
             .map_err(|error| IdentityProblem::BadKey(error.to_string()))?;
         let mut config = versions.with_no_client_auth().with_cert_resolver(present.clone());
         config.alpn_protocols = alpn;
-        // A ticket that the client keeps costs us nothing, however many reconnect at once. Where there is none,
-        // rustls remembers the last 256 sessions.
+        // A ticket that the client keeps costs us nothing, however many reconnect at once. Where nobody makes
+        // tickets, rustls remembers the last 256 sessions.
         if let Some(ticketer) = built_in::ticketer() {
             config.ticketer = ticketer;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
         }
         let watched = files.map(|files| {
             Arc::new(Watched { files, check_every, present, reloading: Mutex::new(()) })

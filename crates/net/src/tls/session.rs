@@ -129,6 +129,14 @@ impl Session {
         self.common().is_handshaking()
     }
 
+    /// Whether what is unsent at the end of the handshake may wait for the next read or write: a server has only
+    /// tickets to send then (RFC 8446 §4.6.1), which its client need not read before it has something to wait
+    /// for. Before TLS 1.3, and on a client, it is what completes the handshake.
+    pub(super) fn may_send_later(&self) -> bool {
+        let version = self.common().protocol_version();
+        matches!(self.role, Role::Server(_)) && version == Some(rustls::ProtocolVersion::TLSv1_3)
+    }
+
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         self.common().alpn_protocol()
     }

@@ -76,13 +76,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
-            ready!(self.poll_unsent(cx))?;
-            if !self.session.is_handshaking() {
-                ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            let sent = self.poll_unsent(cx)?;
+            if !self.session.is_handshaking() && self.session.may_send_later() {
                 return Poll::Ready(Ok(()));
             }
-            // Its own buffer may hold back what the peer waits for.
+            ready!(sent);
+            // The stream below may hold back what the peer waits for.
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            if !self.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
             ready!(self.poll_receive(cx, &mut ReadBuf::new(&mut [])))?;
         }
     }
@@ -178,7 +181,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
         loop {
             // What TLS itself has to say must not wait for somebody to write. An error of that is the next
             // write's; there may still be something to read.
-            let _ = this.poll_unsent(cx);
+            if this.poll_unsent(cx).is_ready() {
+                let _ = Pin::new(&mut this.io).poll_flush(cx);
+            }
             if this.session.is_readable() {
                 return Poll::Ready(this.session.read(into));
             }

@@ -1,0 +1,63 @@
+//! TLS, both roles against each other and each against rustls' usual connection.
+
+mod authority;
+mod closing;
+mod handshake;
+mod identity;
+mod pipe;
+mod reload;
+mod transfer;
+
+use std::time::Duration;
+
+use authority::Authority;
+use sockeye_net::tls::{Acceptor, ClientConfig, Connector, Error, ServerConfig, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(DEADLINE, future).await.expect("not done within the deadline")
+}
+
+/// A server for `localhost` and a client that trusts it.
+fn pair() -> (Acceptor, Connector) {
+    let authority = Authority::new();
+    (acceptor(&authority), connector(&authority))
+}
+
+fn acceptor(authority: &Authority) -> Acceptor {
+    let identity = authority.issue(&["localhost"]).identity();
+    Acceptor::new(ServerConfig::new(identity)).expect("a provider")
+}
+
+fn connector(authority: &Authority) -> Connector {
+    Connector::new(trusting(authority)).expect("a provider")
+}
+
+fn trusting(authority: &Authority) -> ClientConfig {
+    ClientConfig::new().roots_from_pem(authority.pem().as_bytes()).expect("a certificate")
+}
+
+/// Both sides' handshakes over these two ends.
+async fn shake<C, S>(
+    (acceptor, connector): &(Acceptor, Connector),
+    (client, server): (C, S),
+) -> (Result<Stream<C>, Error>, Result<Stream<S>, Error>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let connecting = connector.connect("localhost", client);
+    within(async { tokio::join!(connecting, acceptor.accept(server)) }).await
+}
+
+/// The same, where nothing stands against it.
+async fn connected<C, S>(ends: (C, S)) -> (Stream<C>, Stream<S>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (client, server) = shake(&pair(), ends).await;
+    (client.expect("the server is trusted"), server.expect("the client shakes hands"))
+}
