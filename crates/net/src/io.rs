@@ -31,7 +31,7 @@ enum Kind {
     Tcp(TcpStream),
     /// TLS over one.
     #[cfg(feature = "tls")]
-    Tls(Box<tls::Stream<TcpStream>>),
+    Tls(tls::Stream<TcpStream>),
     /// Anything else: HTTP/2, a Unix socket, a test's pipe.
     Dyn(Pin<Box<dyn Stream>>),
 }
@@ -151,7 +151,7 @@ pub(crate) struct Input {
 enum Source {
     Tcp(OwnedReadHalf),
     #[cfg(feature = "tls")]
-    Tls(Box<tls::Stream<TcpStream>>),
+    Tls(tls::Stream<TcpStream>),
     Dyn(Pin<Box<dyn Stream>>),
 }
 
@@ -227,7 +227,7 @@ impl Sink for Input {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "tls")]
-            Source::Tls(stream) => write(Pin::new(&mut **stream), cx, slices),
+            Source::Tls(stream) => write(Pin::new(stream), cx, slices),
             Source::Dyn(stream) => write(stream.as_mut(), cx, slices),
         }
     }
@@ -278,7 +278,7 @@ impl From<TcpStream> for Io {
 #[cfg(feature = "tls")]
 impl From<tls::Stream<TcpStream>> for Io {
     fn from(stream: tls::Stream<TcpStream>) -> Self {
-        Self { kind: Kind::Tls(Box::new(stream)), admission: None }
+        Self { kind: Kind::Tls(stream), admission: None }
     }
 }
 

@@ -168,7 +168,7 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let server = UnbufferedServerConnection::new(self.config.clone())?;
-        Stream::handshake(stream, Role::Server(server)).await
+        Stream::new(stream, Role::Server(server)).shake_hands().await
     }
 
     /// Looks into the files now, and lets new connections see who is in them, if the key belongs to the

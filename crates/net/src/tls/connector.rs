@@ -158,7 +158,7 @@ impl Connector {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| Error::Host(host.into()))?;
         let client = UnbufferedClientConnection::new(self.config.clone(), name)?;
-        Stream::handshake(stream, Role::Client(client)).await
+        Stream::new(stream, Role::Client(client)).shake_hands().await
     }
 }
 

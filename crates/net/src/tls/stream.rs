@@ -26,7 +26,11 @@ use super::session::{Role, SEALED_RECORD, Session};
 /// know that all is out. Shutting down says `close_notify` and ends the output below; reading goes on.
 ///
 /// *Cancel safety*: no bytes are lost or doubled when a read or a write is dropped.
-pub struct Stream<S> {
+///
+/// It is a pointer: rustls' part of it has more than a kilobyte.
+pub struct Stream<S>(Box<Parts<S>>);
+
+struct Parts<S> {
     io: S,
     session: Session,
 }
@@ -35,45 +39,48 @@ impl<S> Stream<S> {
     /// The protocol that both sides agreed on (RFC 7301), if they spoke of it.
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
-        self.session.alpn()
+        self.0.session.alpn()
     }
 
     /// The certificates that the peer has shown, in DER: its own first, then those that lead to its issuer.
     pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.session.peer_certificates()
+        self.0.session.peer_certificates()
     }
 
     /// The stream below.
     #[must_use]
     pub fn get_ref(&self) -> &S {
-        &self.io
+        &self.0.io
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
-    /// Shakes hands. Dropped or failed, the stream below is dropped, too.
-    pub(super) async fn handshake(io: S, role: Role) -> Result<Self, Error> {
-        let mut stream = Self { io, session: Session::new(role) };
-        let done = match stream.session.begin() {
-            Ok(()) => poll_fn(|cx| stream.poll_handshake(cx)).await,
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => Ok(stream),
-            Err(error) => {
-                poll_fn(|cx| {
-                    // The alert is a courtesy: whoever does not take it at once does without.
-                    if let Poll::Ready(Ok(())) = stream.poll_unsent(cx) {
-                        let _ = Pin::new(&mut stream.io).poll_shutdown(cx);
-                    }
-                    Poll::Ready(())
-                })
-                .await;
-                Err(error)
-            }
-        }
+    pub(super) fn new(io: S, role: Role) -> Self {
+        Self(Box::new(Parts { io, session: Session::new(role) }))
     }
 
+    /// Shakes hands. Dropped or failed, the stream below is dropped, too.
+    pub(super) async fn shake_hands(mut self) -> Result<Self, Error> {
+        let parts = &mut *self.0;
+        let done = match parts.session.begin() {
+            Ok(()) => poll_fn(|cx| parts.poll_handshake(cx)).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            // The alert is a courtesy: whoever does not take it at once does without.
+            poll_fn(|cx| {
+                if let Poll::Ready(Ok(())) = parts.poll_unsent(cx) {
+                    let _ = Pin::new(&mut parts.io).poll_shutdown(cx);
+                }
+                Poll::Ready(())
+            })
+            .await;
+        }
+        done.map(|()| self)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Parts<S> {
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
             let sent = self.poll_unsent(cx)?;
@@ -174,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
@@ -219,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         ready!(this.poll_unsent(cx))?;
         let mut buffers = Buffers::take();
         let Buffers { gathered, sealed, .. } = &mut *buffers;
@@ -251,13 +258,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         ready!(this.poll_unsent(cx))?;
         Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         let mut buffers = Buffers::take();
         this.session.close(&mut buffers.sealed);
         let sent = match buffers.sealed.as_slice() {
@@ -273,6 +280,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
 impl<S: fmt::Debug> fmt::Debug for Stream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("io", &self.io).finish_non_exhaustive()
+        f.debug_struct("Stream").field("io", &self.0.io).finish_non_exhaustive()
     }
 }

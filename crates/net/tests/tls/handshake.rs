@@ -131,15 +131,15 @@ async fn the_protocol_is_agreed_on() {
     let identity = authority.issue(&["localhost"]).identity();
     let both = ServerConfig::new(identity).alpn([H2, HTTP_1_1]);
     let acceptor = Acceptor::new(both).expect("a provider");
-    let offers: [(&[&[u8]], Option<&[u8]>); 4] = [
-        (&[HTTP_1_1], Some(HTTP_1_1)),
-        (&[H2], Some(H2)),
+    let offers = [
+        (vec![HTTP_1_1], Some(HTTP_1_1)),
+        (vec![H2], Some(H2)),
         // The server's order counts.
-        (&[HTTP_1_1, H2], Some(H2)),
-        (&[], None),
+        (vec![HTTP_1_1, H2], Some(H2)),
+        (vec![], None),
     ];
     for (offered, agreed) in offers {
-        let config = trusting(&authority).alpn(offered.iter().copied());
+        let config = trusting(&authority).alpn(offered);
         let pair = (acceptor.clone(), Connector::new(config).expect("a provider"));
         let (client, server) = shake(&pair, pipe(100_000)).await;
         assert_eq!(client.expect("the server is trusted").alpn(), agreed);

@@ -86,7 +86,7 @@ fn a_file_that_is_not_there_is_named() {
     let absent = certificate.with_file_name("absent.pem");
     for (certificate, key) in [(&absent, &certificate), (&certificate, &absent)] {
         let error = Identity::from_pem_files(certificate, key).expect_err("it is not there");
-        assert_eq!(error.files(), [absent.clone()]);
+        assert_eq!(error.files(), std::slice::from_ref(&absent));
         assert!(matches!(error.problem(), IdentityProblem::Unreadable(_)), "{error}");
         assert!(std::error::Error::source(&error).is_some());
     }

@@ -21,7 +21,7 @@ const BATCH: usize = 48 * 1024;
 
 /// Bytes that say where they belong.
 fn text(len: usize) -> Vec<u8> {
-    (0..len).map(|position| (position / 7 ^ position) as u8).collect()
+    (0..len).map(|position| ((position / 7) ^ position) as u8).collect()
 }
 
 /// Both send `len` bytes at once, and read what the other one sends.
