@@ -6,9 +6,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 use crate::addresses::{Addresses, Admission, Limits, Refused};
 use crate::clock;
 use crate::forwarded::TrustedProxies;
+use crate::io::Io;
+#[cfg(feature = "tls")]
+use crate::tls;
+#[cfg(feature = "tls")]
+use crate::wheel::sleep;
 
 /// The options of a listener.
 #[derive(Clone, Debug)]
@@ -26,6 +33,10 @@ pub struct Listening {
     pub proxy_protocol: bool,
     /// How many connections there may be, and how fast an address may open them. Default: no limits.
     pub limits: Limits,
+    /// Who shakes hands for TLS, which every connection then speaks; it has the time of a head for that.
+    /// Default: nobody.
+    #[cfg(feature = "tls")]
+    pub tls: Option<tls::Acceptor>,
 }
 
 impl Default for Listening {
@@ -36,6 +47,8 @@ impl Default for Listening {
             trusted_proxies: None,
             proxy_protocol: false,
             limits: Limits::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -51,6 +64,10 @@ pub enum TurnedAway {
     TooFast,
     /// A trusted proxy's connection began with no proper PROXY header.
     ProxyHeader,
+    /// The client did not shake hands for TLS in time.
+    TlsTimeout,
+    /// The client's TLS and ours did not get along, or it went away meanwhile.
+    TlsHandshake,
     /// No whole head of a request came in time, be it the first or another one.
     HeadTimeout,
     /// The client did not take what it was sent.
@@ -59,11 +76,13 @@ pub enum TurnedAway {
 
 impl TurnedAway {
     /// Every why, in the order of their [numbers](Self::index).
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Full,
         Self::TooMany,
         Self::TooFast,
         Self::ProxyHeader,
+        Self::TlsTimeout,
+        Self::TlsHandshake,
         Self::HeadTimeout,
         Self::WriteTimeout,
     ];
@@ -82,6 +101,8 @@ impl TurnedAway {
             Self::TooMany => "too many connections of one address",
             Self::TooFast => "one address connects too fast",
             Self::ProxyHeader => "no PROXY header",
+            Self::TlsTimeout => "no TLS handshake in time",
+            Self::TlsHandshake => "TLS handshake failed",
             Self::HeadTimeout => "no request head in time",
             Self::WriteTimeout => "slow reader",
         }
@@ -122,6 +143,27 @@ impl Gate {
     /// Whether a connection of this peer begins with a PROXY header.
     pub(crate) fn expects_header(&self, peer: IpAddr) -> bool {
         self.options.proxy_protocol && self.is_trusted(peer)
+    }
+
+    /// Shakes hands with the client, if TLS is spoken here. Dropping the future drops the connection.
+    pub(crate) async fn secure(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Result<Io, TurnedAway> {
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = &self.options.tls {
+            let accepted = tokio::select! {
+                accepted = acceptor.accept(stream) => accepted,
+                () = sleep(self.options.head_timeout) => return Err(TurnedAway::TlsTimeout),
+            };
+            return accepted.map(Io::from).map_err(|error| {
+                tracing::debug!(%peer, %error, "no TLS with a client");
+                TurnedAway::TlsHandshake
+            });
+        }
+        let _ = peer;
+        Ok(stream.into())
     }
 
     /// Counts a connection until the [`Admission`] is dropped; none if nothing is limited. The client of a

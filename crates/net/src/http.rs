@@ -158,7 +158,7 @@ pub struct Arrival {
     pub gate: Arc<Gate>,
 }
 
-/// Serves HTTP/1.1 on a connection and drives what it upgrades to.
+/// Serves HTTP/1.1 on a connection, through TLS if its gate says so, and drives what it upgrades to.
 ///
 /// When `closing` turns true, a connection that is still in its HTTP phase ends after the request
 /// in progress.
@@ -211,7 +211,18 @@ async fn speak_http<E: Endpoint>(
         return None;
     }
     let Arrival { stream, peer, admission, gate } = arrival;
-    let stream = Patient::new(stream, gate.options.write_timeout);
+    // A client that is still shaking hands has asked for nothing.
+    let secured = tokio::select! {
+        secured = gate.secure(stream, peer) => secured,
+        _ = closing.wait_for(|closing| *closing) => return None,
+    };
+    let stream = match secured {
+        Ok(io) => Patient::new(io, gate.options.write_timeout),
+        Err(why) => {
+            gate.turn_away(peer, why);
+            return None;
+        }
+    };
     let upgraded = Arc::new(Mutex::new(None));
     let slot = upgraded.clone();
     let service = service_fn(move |request| {
@@ -260,17 +271,17 @@ async fn speak_http<E: Endpoint>(
         linger(stream).await;
         return None;
     };
-    Some(HandedOver { io: Io::from(stream).admitted(admission), leftover, successor })
+    Some(HandedOver { io: stream.admitted(admission), leftover, successor })
 }
 
 /// Ends the output and reads the input away, until its end or until there is too much of it: closing a
 /// socket with unread input resets it, and the reset destroys an answer that is on its way. Whoever is
 /// refused a long body sends all of it before it reads that.
-async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
+async fn linger(mut stream: Io) {
     let drained = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
         let mut drained = 0;
         while drained < DRAIN {
             tokio::select! {
@@ -289,7 +300,7 @@ async fn linger(mut stream: TcpStream) {
 }
 
 /// Reads what is there, for nobody; says how much it was.
-async fn read_away(stream: &mut TcpStream) -> io::Result<usize> {
+async fn read_away(stream: &mut Io) -> io::Result<usize> {
     std::future::poll_fn(|cx| {
         let mut scratch = Scratch::take();
         let mut buffer = ReadBuf::new(&mut scratch.receive);

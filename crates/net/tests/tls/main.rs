@@ -2,10 +2,13 @@
 
 mod authority;
 mod closing;
+#[path = "../common/mod.rs"]
+mod common;
 mod handshake;
 mod identity;
 mod pipe;
 mod reload;
+mod serve;
 mod transfer;
 
 use std::time::Duration;
