@@ -1,6 +1,7 @@
 //! Who shakes hands with whom, and what is said where that fails.
 
 use std::io::ErrorKind;
+use std::task::{Context, Poll, Waker};
 
 use rcgen::date_time_ymd;
 use rustls::pki_types::pem::PemObject;
@@ -225,7 +226,9 @@ async fn a_client_cut_anywhere_in_its_handshake_leaves_no_stream() {
 #[tokio::test]
 async fn a_server_cut_anywhere_in_its_handshake_leaves_no_stream() {
     let pair = pair();
-    let tickets = connected(pipe(100_000)).await.1.get_ref().written();
+    let server = shake(&pair, pipe(100_000)).await.1.expect("the client shakes hands");
+    // Signatures are not all of the same length.
+    let tickets = server.get_ref().written() - 16;
     let (mut whole, mut cut) = (0, 0);
     while cut < tickets {
         let (client, server) = pipe(100_000);
@@ -279,28 +282,36 @@ async fn noise_is_an_error() {
     }
 }
 
-/// A flipped bit anywhere in a client's handshake.
-#[tokio::test]
-async fn a_changed_handshake_is_an_error_or_what_it_was_before() {
-    let pair = pair();
-    let length = connected(pipe(100_000)).await.0.get_ref().written();
-    let mut failed = 0;
-    for position in 0..length {
+/// A flipped bit anywhere in a client's handshake. Both sides may wait for more than there is then.
+#[test]
+fn a_changed_handshake_is_an_error_or_no_change() {
+    let (acceptor, connector) = pair();
+    let shake = |flip| {
         let (client, server) = pipe(100_000);
-        let ends = (client.flip_at(position), server);
-        let (acceptor, connector) = &pair;
-        // Either side may wait for more than there is: then the other one is what ends it.
-        let accepting = async { acceptor.accept(ends.1).await.is_err() };
-        let connecting = async { connector.connect("localhost", ends.0).await.is_err() };
-        let broken = within(async {
-            tokio::select! {
-                broken = async { let (a, b) = tokio::join!(accepting, connecting); a | b } => broken,
-                () = tokio::time::sleep(std::time::Duration::from_millis(50)) => true,
+        let mut connecting = Box::pin(connector.connect("localhost", client.flip_at(flip)));
+        let mut accepting = Box::pin(acceptor.accept(server));
+        let (mut connected, mut accepted) = (None, None);
+        // Each in turn, as long as either of them has something to do.
+        for _ in 0..100 {
+            let mut cx = Context::from_waker(Waker::noop());
+            if connected.is_none()
+                && let Poll::Ready(done) = connecting.as_mut().poll(&mut cx)
+            {
+                connected = Some(done);
             }
-        })
-        .await;
-        failed += usize::from(broken);
-    }
-    // The version in a record's head is looked at by nobody (RFC 8446 §5.1).
-    assert!(failed > length * 9 / 10, "{failed} of {length}");
+            if accepted.is_none()
+                && let Poll::Ready(done) = accepting.as_mut().poll(&mut cx)
+            {
+                accepted = Some(done);
+            }
+        }
+        (connected, accepted)
+    };
+    let (Some(Ok(client)), Some(Ok(_))) = shake(usize::MAX) else { panic!("nothing was changed") };
+    let whole: Vec<usize> = (0..client.get_ref().written())
+        .filter(|flip| matches!(shake(*flip), (_, Some(Ok(_)))))
+        .collect();
+    // The version in a record's head is looked at by nobody (RFC 8446 §5.1), nor is what middleboxes want to see
+    // (§D.4); all else is.
+    assert!(whole.len() <= 8, "{whole:?} of {} bytes", client.get_ref().written());
 }

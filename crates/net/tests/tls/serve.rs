@@ -157,6 +157,20 @@ async fn a_handshake_that_fails_is_counted() {
 }
 
 #[tokio::test]
+async fn a_slow_reader_is_cut_off() {
+    let soon = Duration::from_millis(20);
+    let host = Host::start(|listening| listening.write_timeout = soon).await;
+    let mut client = host.connect_by_tls().await;
+    let requests = b"GET /other HTTP/1.1\r\nHost: example.org\r\n\r\n".repeat(1000);
+    let asking = async {
+        // It reads no answer, until it is cut off.
+        while client.write_all(&requests).await.is_ok() {}
+    };
+    within(asking).await;
+    host.until_turned_away(TurnedAway::WriteTimeout).await;
+}
+
+#[tokio::test]
 async fn a_closing_server_waits_for_no_handshake() {
     let host = Host::start(|_| {}).await;
     let mut client = host.connect().await;
