@@ -66,7 +66,7 @@ impl Io {
             }
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => (Source::Tls(stream), None),
-            Kind::Dyn(stream) => (Source::Dyn(stream), None),
+            Kind::Dyn(stream) => (Source::Dyn(Box::new(stream)), None),
         };
         (Input { source, _admission: admission }, half)
     }
@@ -152,7 +152,8 @@ enum Source {
     Tcp(OwnedReadHalf),
     #[cfg(feature = "tls")]
     Tls(tls::Stream<TcpStream>),
-    Dyn(Pin<Box<dyn Stream>>),
+    /// A pointer to the wide one, which would make every driver wider.
+    Dyn(Box<Pin<Box<dyn Stream>>>),
 }
 
 impl Input {
@@ -166,7 +167,7 @@ impl Input {
             Source::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Source::Dyn(stream) => stream.as_mut().poll_read(cx, &mut buffer),
+            Source::Dyn(stream) => (**stream).as_mut().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
     }
@@ -228,7 +229,7 @@ impl Sink for Input {
             Source::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => write(Pin::new(stream), cx, slices),
-            Source::Dyn(stream) => write(stream.as_mut(), cx, slices),
+            Source::Dyn(stream) => write((**stream).as_mut(), cx, slices),
         }
     }
 
@@ -237,7 +238,7 @@ impl Sink for Input {
             Source::Tcp(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Source::Dyn(stream) => stream.as_mut().poll_flush(cx),
+            Source::Dyn(stream) => (**stream).as_mut().poll_flush(cx),
         }
     }
 
@@ -246,7 +247,7 @@ impl Sink for Input {
             Source::Tcp(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            Source::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
+            Source::Dyn(stream) => (**stream).as_mut().poll_shutdown(cx),
         }
     }
 }
