@@ -198,3 +198,67 @@ impl Window {
         self.0.extend_from_slice(sent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block with fixed codes: a zero, and then 258 bytes from one byte ago, again and again.
+    fn bomb(times: usize) -> Vec<u8> {
+        let (mut bytes, mut bits, mut len) = (Vec::new(), 0_u32, 0);
+        let mut put = |value: u32, count: u32| {
+            // Codes are sent from their highest bit on.
+            for i in (0..count).rev() {
+                bits |= (value >> i & 1) << len;
+                len += 1;
+                if len == 8 {
+                    bytes.push(bits as u8);
+                    (bits, len) = (0, 0);
+                }
+            }
+        };
+        put(0b010, 3);
+        put(0b0011_0000, 8);
+        for _ in 0..times {
+            put(0b1100_0101, 8);
+            put(0, 5);
+        }
+        put(0, 7);
+        // The header of the empty block that a flush adds.
+        put(0, 3 + 7);
+        bytes
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_the_limit() {
+        let message = bomb(40_000);
+        let size = 1 + 40_000 * 258;
+        assert!(size / message.len() > 100, "it is a bomb");
+        for max in [0, 1, 1000, FIRST_CAPACITY - 1, FIRST_CAPACITY, 60_000, 1_000_000, size - 1] {
+            let mut inflater = Inflater::new();
+            let limit = Limit::MessageSize { limit: max, declared: max as u64 + 1 };
+            assert_eq!(inflater.inflate(&message, &[], max), Err(limit.into()));
+            let zlib = inflater.zlib.as_ref().unwrap();
+            assert_eq!(zlib.total_out(), max as u64 + 1, "no byte more is inflated");
+            assert!(inflater.buffer.capacity() <= (max + 1).min(MAX_KEPT));
+        }
+        let mut inflater = Inflater::new();
+        assert_eq!(inflater.inflate(&message, &[], size), Ok(()));
+        assert!(inflater.message().len() == size && inflater.message().iter().all(|&b| b == 0));
+    }
+
+    #[test]
+    fn the_buffer_grows_to_the_ceiling_and_no_further() {
+        for ceiling in [1, 100, FIRST_CAPACITY, FIRST_CAPACITY + 1, 50_000, 1_000_001] {
+            let mut buffer = Vec::new();
+            let mut steps = 0;
+            while buffer.len() < ceiling {
+                grow(&mut buffer, ceiling);
+                assert!(buffer.capacity() <= ceiling);
+                steps += 1;
+            }
+            assert_eq!(buffer.len(), ceiling);
+            assert!(steps < 10);
+        }
+    }
+}

@@ -12,5 +12,6 @@ mod limits;
 mod messages;
 mod negotiation;
 mod properties;
+mod rfc1951;
 mod text;
 mod violations;

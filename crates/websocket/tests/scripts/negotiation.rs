@@ -19,7 +19,7 @@ use Parameter::{
 };
 
 fn context(takeover: bool, bits: u8) -> Context {
-    Context { takeover, window: WindowBits::new(bits).unwrap() }
+    Context { takeover, window: WindowBits::new(bits).expect("8 to 15") }
 }
 
 fn config(client: Context, server: Context) -> Config {
