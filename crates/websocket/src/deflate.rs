@@ -16,6 +16,11 @@
 //! and costs memory at both ends for as long as the connection lives: some 300 KB for who
 //! compresses ([`Compression::compressor_size`]), up to 32 KiB for who inflates. So nobody does it
 //! here unless [`Config`] says so.
+//!
+//! # Dependency
+//!
+//! zlib-rs does the work. It links `std`, for its allocator and to find out what the processor can
+//! do; this crate itself does not.
 
 mod budget;
 mod compress;
@@ -122,7 +127,8 @@ impl Params {
     }
 
     /// The most bytes that an endpoint of this role holds between messages because of context
-    /// takeover: its [`Compressor`], and the window of its peer. Without takeover: 0.
+    /// takeover: its [`Compressor`], and the window of its peer; the structs around them aside.
+    /// Without takeover: 0.
     #[must_use]
     pub const fn memory(&self, role: Role, compression: &Compression) -> usize {
         let (own, peer) = (self.of(role), self.of_peer(role));
