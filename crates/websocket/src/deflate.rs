@@ -240,3 +240,12 @@ pub(crate) const fn max_compressed(max_message_size: usize) -> usize {
         .saturating_add(max_message_size >> 6)
         .saturating_add(64)
 }
+
+// What writes to a connection goes from thread to thread, and so does what is lent.
+const _: () = {
+    const fn goes_anywhere<T: Send + Sync>() {}
+    goes_anywhere::<Inflater>();
+    goes_anywhere::<Compressors>();
+    goes_anywhere::<Compressor>();
+    goes_anywhere::<Grant>();
+};
