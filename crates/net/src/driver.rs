@@ -42,7 +42,8 @@ use crate::wire::{self, WakeUp, Wired, Writer};
 /// Reads in one wake-up, and so at most a megabyte, before other connections get their turn.
 const READS: u32 = 16;
 
-/// Messages handed to the protocol in one wake-up, for the same reason.
+/// Messages handed to the protocol in one wake-up, for the same reason. A large one counts as many of
+/// a kilobyte: a few bytes may inflate to a megabyte.
 const MESSAGES: u32 = 1024;
 
 /// How long a stalled protocol's connection waits before it looks for a hang-up again.
@@ -328,12 +329,13 @@ impl<P: Protocol> Driver<P> {
             if self.phase != Phase::Open {
                 continue;
             }
+            let weight = 1 + message.len() as u32 / 1024;
             let before = cork.len();
             let flow = self.protocol.receive(now, message, cork, cx);
             if self.blocked && cork.len() > before {
                 self.jam.get_or_insert_default().replies.bytes += cork.len() - before;
             }
-            *messages -= 1;
+            *messages = messages.saturating_sub(weight);
             let enough = *messages == 0 || cork.len() >= FULL;
             if flow.is_break() || enough || self.protocol.intake() == Intake::Stalled {
                 break flow;

@@ -21,6 +21,15 @@ pub enum Message<'a> {
     Binary(Cow<'a, [u8]>),
 }
 
+impl Message<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// How the protocol wants the connection to end: after everything queued went out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Close {
