@@ -18,6 +18,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
+use sockeye::tls::IdentityError;
 use tracing_subscriber::EnvFilter;
 
 use crate::serve::Serve;
@@ -47,6 +48,8 @@ enum Failure {
     LogFilter(String),
     /// The operating system does not let the process begin: no file descriptors, no threads.
     Start(io::Error),
+    /// The certificate and its key are not to be used.
+    Tls(IdentityError),
     /// The address cannot be listened on.
     Listen { address: String, error: io::Error },
     /// Something that runs as long as the server is over before it.
@@ -94,6 +97,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LogFilter(error) => write!(f, "RUST_LOG is not a filter: {error}"),
+            Self::Tls(error) => write!(f, "no TLS: {error}"),
             Self::Start(error) => write!(f, "cannot start: {error}"),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: ")?;

@@ -1,9 +1,11 @@
 //! The flags of `sockeye serve` that are options of its server.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sockeye::tls::{Acceptor, IdentityError, ServerConfig};
 use sockeye::{Cors, ForwardedBy, ServerBuilder, Transport, TrustedProxies};
 
 /// What the server is told. What is not given has the library's default, which is that of the official
@@ -14,6 +16,15 @@ pub(crate) struct Options {
     /// The path under which Socket.IO clients find the server; the chat page has the rest.
     #[arg(long, default_value = "/socket.io", value_parser = path)]
     pub(crate) path: String,
+
+    /// The PEM file with the certificate, and those that vouch for it, to serve https:// and wss:// by. It
+    /// is read again when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The PEM file with the key of the certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// The transports that clients may use.
     #[arg(long, value_delimiter = ',', default_value = "polling,websocket")]
@@ -113,6 +124,14 @@ impl Options {
             builder = builder.max_payload(bytes.get());
         }
         builder
+    }
+
+    /// What speaks TLS, if that was asked for.
+    pub(crate) fn tls(&self) -> Result<Option<Acceptor>, IdentityError> {
+        let Some((certificate, key)) = self.tls_cert.as_ref().zip(self.tls_key.as_ref()) else {
+            return Ok(None);
+        };
+        Acceptor::new(ServerConfig::from_pem_files(certificate, key)?).map(Some)
     }
 
     /// Where the page finds the browser client, as attributes of its `script`, and what else that has to

@@ -52,6 +52,7 @@ pub(crate) fn run(flags: &Serve) -> Result<ExitCode, Failure> {
 
 async fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
     let Serve { host, port, options } = flags;
+    let tls = options.tls().map_err(Failure::Tls)?;
     let listen = |error| Failure::Listen { address: address(host, *port), error };
     let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(listen)?;
     let local = listener.local_addr().map_err(listen)?;
@@ -60,9 +61,14 @@ async fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
 
     let (namespace, desk) = chat::open();
     let builder = Server::builder().namespace(namespace).fallback(page::router(&options.client()));
-    let io = options.apply(builder).build();
+    let mut builder = options.apply(builder);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
+    let io = builder.build();
     let desk = tokio::spawn(desk.run(io.clone()));
-    greet(local, &options.path);
+    greet(scheme, local, &options.path);
     // Dropping it begins the closing: not before the connections are counted.
     let mut serving = pin!(io.serve_listener(listener));
     tokio::select! {
@@ -116,9 +122,9 @@ fn address(host: &str, port: u16) -> String {
 }
 
 /// Says where the server is found.
-fn greet(local: SocketAddr, path: &str) {
+fn greet(scheme: &str, local: SocketAddr, path: &str) {
     let everywhere = local.ip().is_unspecified();
-    let url = format!("http://{}", reachable(local));
+    let url = format!("{scheme}://{}", reachable(local));
     let url = if io::stdout().is_terminal() && wants_colours() {
         format!("\x1b[1;36m{url}\x1b[0m")
     } else {

@@ -28,9 +28,11 @@ pub async fn accept<E: Endpoint>(
     mut closing: watch::Receiver<bool>,
 ) {
     let mut said: Option<Instant> = None;
+    let mut certificates = std::pin::pin!(gate.watch_certificates());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            () = &mut certificates => continue,
             _ = closing.wait_for(|closing| *closing) => return,
         };
         match accepted {

@@ -145,6 +145,15 @@ impl Gate {
         self.options.proxy_protocol && self.is_trusted(peer)
     }
 
+    /// Lets certificates that were replaced be seen. Never ends.
+    pub(crate) async fn watch_certificates(&self) {
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = &self.options.tls {
+            acceptor.watch().await;
+        }
+        std::future::pending().await
+    }
+
     /// Shakes hands with the client, if TLS is spoken here. Dropping the future drops the connection.
     pub(crate) async fn secure(
         &self,

@@ -37,6 +37,9 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use sockeye_websocket::{CloseCode, Error, Limit, Limits, PeerMisbehaved, deflate};
 
+/// How a client comes to its server: proxies, timeouts, and what the errors say.
+#[cfg(feature = "dial")]
+pub use crate::dial;
 #[cfg(feature = "dial")]
 pub use client::{Client, ConnectError, connect};
 pub use ending::{Ending, Why};

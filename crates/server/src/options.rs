@@ -236,6 +236,14 @@ impl<K> Builder<K> {
         self
     }
 
+    /// Speaks TLS where the server owns its connections (`listen`): `https://` and `wss://` alone. Its
+    /// certificates may be replaced while it runs.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, acceptor: sockeye_net::tls::Acceptor) -> Self {
+        self.options.listening.tls = Some(acceptor);
+        self
+    }
+
     /// How long a client may take to send a request's head, to begin its next request, and a trusted proxy
     /// to send its PROXY header, where the server owns its connections (`listen`). Default: 30 s.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {

@@ -34,11 +34,14 @@ async fn main() -> std::io::Result<()> {
 //! # Features
 //!
 //! - `client` (default): the client's side of [`websocket`].
+//! - `tls` (default): [`tls`] in both roles.
 //! - `socketio` (default): the Socket.IO and Engine.IO server. Without it no crate of theirs is
 //!   compiled, and [`websocket`] is all there is.
 //! - `axum` (default): the Socket.IO server as an axum router.
 
 pub use bytes::Bytes;
+#[cfg(feature = "tls")]
+pub use sockeye_net::tls;
 pub use sockeye_net::websocket;
 #[cfg(feature = "socketio")]
 pub use sockeye_server::*;

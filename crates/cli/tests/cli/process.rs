@@ -53,7 +53,7 @@ impl Process {
     /// The address on the first line.
     pub(crate) fn address(&self) -> SocketAddr {
         let line = self.stdout();
-        let (_, rest) = line.split_once("http://").unwrap();
+        let (_, rest) = line.split_once("://").unwrap();
         rest.split(' ').next().unwrap().parse().unwrap()
     }
 

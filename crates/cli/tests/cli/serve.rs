@@ -1,7 +1,13 @@
 //! `sockeye serve` from its start to its end.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sockeye::tls::{ClientConfig, Connector};
+use sockeye::websocket;
 
 use crate::client::{Client, connect, get};
 use crate::process::{End, Process, sockeye, sockeye_with_descriptors};
@@ -250,4 +256,69 @@ fn it_logs_as_much_as_it_is_told() {
     assert!(log(&["-vv"], "").iter().any(is_debug));
     assert!(log(&[], "sockeye=debug").iter().any(is_debug));
     assert_eq!(log(&["-vv"], "error"), [""; 0], "the variable decides");
+}
+
+/// A certificate for localhost and its key, in files that are removed with this.
+struct Certificate {
+    directory: PathBuf,
+    pem: String,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let pem = made.cert.pem();
+        fs::write(directory.join("certificate.pem"), &pem).unwrap();
+        fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { directory, pem }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.directory.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[test]
+fn with_a_certificate_it_speaks_tls() {
+    let certificate = Certificate::new("tls");
+    let files = [certificate.file("certificate.pem"), certificate.file("key.pem")];
+    let args = ["serve", "--port", "0", "--tls-cert", &files[0], "--tls-key", &files[1]];
+    let process = Process::start(sockeye(&args));
+    let line = process.stdout();
+    let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();
+    let port: u16 = rest.split(' ').next().unwrap().parse().unwrap();
+    let url = format!("wss://localhost:{port}/socket.io/?EIO=4&transport=websocket");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = runtime.block_on(async {
+        let config = ClientConfig::new().roots_from_pem(certificate.pem.as_bytes()).unwrap();
+        let client = websocket::Client::new().tls(Arc::new(Connector::new(config).unwrap()));
+        client.connect(&url).await.unwrap().recv().await.unwrap()
+    });
+    assert!(open.as_text().unwrap().starts_with("0{\"sid\":"), "{open:?}");
+}
+
+#[test]
+fn a_bad_certificate_is_an_error_that_names_the_file() {
+    let certificate = Certificate::new("bad-tls");
+    let missing = certificate.file("nothing.pem");
+    let key = certificate.file("key.pem");
+    let serve = |args: &[&str]| fail(sockeye(&[&["serve", "--port", "0"], args].concat()));
+    let (code, stderr) = serve(&["--tls-cert", &missing, "--tls-key", &key]);
+    assert_eq!(code, Some(1));
+    assert!(stderr[0].starts_with("error: no TLS: "), "{stderr:?}");
+    assert!(stderr[0].contains("nothing.pem"), "{stderr:?}");
+    // The key is no certificate.
+    let (code, stderr) = serve(&["--tls-cert", &key, "--tls-key", &key]);
+    assert_eq!(code, Some(1));
+    assert!(stderr[0].contains("key.pem"), "{stderr:?}");
+    let (code, stderr) = serve(&["--tls-cert", &key]);
+    assert_eq!(code, Some(2), "{stderr:?}");
 }

@@ -196,7 +196,7 @@ impl Acceptor {
     /// dropping the future ends the watch.
     ///
     /// The files are read and compared each time. So nothing depends on their times, and links that point
-    /// elsewhere from now on are followed.
+    /// elsewhere from now on are followed. A [listener](crate::accept()) does this by itself.
     pub async fn watch(&self) {
         let Some(watched) = &self.watched else { return };
         let mut said: Option<String> = None;

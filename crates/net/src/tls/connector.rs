@@ -12,6 +12,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "dial")]
+use tokio::net::TcpStream;
 
 use super::HTTP_1_1;
 use super::error::Error;
@@ -98,6 +100,13 @@ impl ClientConfig {
 #[derive(Clone)]
 pub struct Connector {
     config: Arc<rustls::ClientConfig>,
+}
+
+#[cfg(feature = "dial")]
+impl crate::dial::Secure for Connector {
+    fn secure<'a>(&'a self, stream: TcpStream, host: &'a str) -> crate::dial::Securing<'a> {
+        Box::pin(async move { Ok(crate::Io::from(self.connect(host, stream).await?)) })
+    }
 }
 
 impl Connector {

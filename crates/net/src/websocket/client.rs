@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::sync::{Mutex, PoisonError};
 
 use http::header::{HeaderName, HeaderValue};
 use sockeye_websocket::{Role, deflate};
@@ -79,7 +81,8 @@ impl Client {
         self
     }
 
-    /// What makes `wss://` secure.
+    /// What makes `wss://` secure, such as a `tls::Connector`. Default: one that trusts the system's
+    /// certificates, with the feature `tls`; else nothing, and `wss://` is an error.
     pub fn tls(mut self, tls: Arc<dyn Secure>) -> Self {
         self.dial.tls = Some(tls);
         self
@@ -96,6 +99,9 @@ impl Client {
         let mut dial = self.dial.clone();
         dial.subprotocols.clone_from(&self.options.subprotocols);
         dial.extensions = config.as_ref().map(deflate::offer);
+        if target.is_secure() && dial.tls.is_none() {
+            dial.tls = system_tls(&target)?;
+        }
 
         let opened = dial::connect(&target, &dial).await?;
         let Opened { io, leftover, subprotocol, extensions, peer, .. } = opened;
@@ -135,4 +141,27 @@ impl Client {
         let place = self.options.subprotocols.iter().position(|ours| ours == chosen)?;
         NonZeroU16::new(u16::try_from(place + 1).ok()?)
     }
+}
+
+/// TLS as the system trusts it, made once: reading its certificates takes some milliseconds.
+#[cfg(feature = "tls")]
+fn system_tls(target: &Target) -> Result<Option<Arc<dyn Secure>>, ConnectError> {
+    use crate::tls::{ClientConfig, Connector};
+
+    static SYSTEM: Mutex<Option<Arc<Connector>>> = Mutex::new(None);
+
+    let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(connector) = &*system {
+        return Ok(Some(connector.clone()));
+    }
+    let connector = Connector::new(ClientConfig::new()).map_err(|error| ConnectError::Tls {
+        host: target.host().to_owned(),
+        source: error.into(),
+    })?;
+    Ok(Some(system.insert(Arc::new(connector)).clone()))
+}
+
+#[cfg(not(feature = "tls"))]
+fn system_tls(_: &Target) -> Result<Option<Arc<dyn Secure>>, ConnectError> {
+    Ok(None)
 }

@@ -311,6 +311,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets [`listen`](Server::listen) speak TLS: `wss://` instead of `ws://`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, acceptor: crate::tls::Acceptor) -> Self {
+        self.listening.tls = Some(acceptor);
+        self
+    }
+
     /// How long [`Server::close`] waits. Default: 10 s.
     #[must_use]
     pub fn close_grace(mut self, grace: Duration) -> Self {

@@ -7,6 +7,8 @@ mod common;
 mod handshake;
 mod identity;
 mod pipe;
+#[cfg(feature = "dial")]
+mod plain;
 mod reload;
 mod serve;
 mod transfer;
