@@ -5,14 +5,19 @@
 //!
 //! - `test` ([`mod@test`]): everything that can fail, with the real clients and a real browser;
 //! - `lint` ([`mod@lint`]): format, lints, documentation, layers, file rules;
+//! - `autobahn` ([`mod@autobahn`]): the WebSocket conformance cases, of which `test` runs a
+//!   selection;
 //! - `bench` ([`mod@bench`]): the benchmark beside its peers.
 //!
 //! A task ends with exit code 0 when all is well and 1 when not; a wrong command line is 2.
 
+mod autobahn;
 mod bench;
 mod lint;
 mod metadata;
 mod process;
+mod programs;
+mod python;
 mod tally;
 mod test;
 mod tools;
@@ -31,7 +36,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test: Rust, documentation, loom models, the official clients, a browser
+    /// Run every test: Rust, documentation, loom models, WebSocket cases, the official clients, a
+    /// browser
     Test {
         /// Run one part alone
         #[arg(long, value_name = "PART")]
@@ -39,6 +45,8 @@ enum Task {
     },
     /// Check format, lints, documentation, layers and file rules
     Lint,
+    /// Run Autobahn's cases against the WebSocket server and client
+    Autobahn(autobahn::Options),
     /// Measure Sockeye beside its peers and two floors
     Bench {
         /// The benchmark that takes minutes: the only one so far
@@ -54,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test { only } => test::run(only),
         Task::Lint => lint::run(),
+        Task::Autobahn(options) => autobahn::run(&options),
         Task::Bench { quick: _, args } => bench::quick(&args),
     };
     match outcome {

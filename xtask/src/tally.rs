@@ -32,6 +32,14 @@ impl Tally {
         Self { failed: 1, failures: vec![reason], ..Self::default() }
     }
 
+    /// Adds what another part of the same step came to.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.failures.extend(other.failures);
+    }
+
     /// Takes in one line of output.
     pub(crate) fn read(&mut self, reporter: Reporter, line: &str) {
         match reporter {

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that can fail, in one command.
 //!
-//! Three parts: the Rust tests with the documentation's examples; the loom models, built with
-//! `--cfg loom` in a target directory of their own; and the tests with the official JavaScript
-//! clients and a browser (`interop/`). Every step runs, also behind one that failed, and nothing is
+//! Four parts: the Rust tests with the documentation's examples; the loom models, built with
+//! `--cfg loom` in a target directory of their own; a selection of Autobahn's cases; and the tests
+//! with the official JavaScript clients, other WebSocket implementations and a browser
+//! (`interop/`). Every step runs, also behind one that failed, and nothing is
 //! left out without a word. The last line is `N passed, N failed`, summed over all test programs.
 
 mod interop;
@@ -12,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::autobahn;
 use crate::metadata::Metadata;
 use crate::process::{self, cargo, seconds};
+use crate::python::Environment;
 use crate::tally::{Reporter, Tally};
 use crate::tools;
 
@@ -27,7 +30,9 @@ pub(crate) enum Part {
     Rust,
     /// The loom models of what is shared between threads
     Loom,
-    /// The official clients and a browser
+    /// A selection of Autobahn's WebSocket cases
+    Autobahn,
+    /// The official clients, other WebSocket implementations, and a browser
     Interop,
 }
 
@@ -47,7 +52,16 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
     let wanted = |part| only.is_none_or(|only| only == part);
     // First of all, so that nobody waits for a build to learn that a browser is missing.
     let tools = if wanted(Part::Interop) { Some(tools::ready()?) } else { None };
+    let python = match &tools {
+        Some(tools) => Some(tools.python.clone()),
+        None if wanted(Part::Autobahn) => Some(tools::python()?),
+        None => None,
+    };
     let metadata = Metadata::load()?;
+    let environment = match &python {
+        Some(python) => Some(Environment::ready(python, &metadata)?),
+        None => None,
+    };
 
     let mut steps = Vec::new();
     if wanted(Part::Rust) {
@@ -61,8 +75,14 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
             }));
         }
     }
-    if let Some(tools) = &tools {
-        steps.push(step("official clients and browser", || interop::run(tools)));
+    if let Some(environment) = &environment {
+        if wanted(Part::Autobahn) {
+            steps.push(step("Autobahn's cases", || autobahn::quick(environment, &metadata)));
+        }
+        if let Some(tools) = &tools {
+            let run = || interop::run(tools, environment);
+            steps.push(step("other implementations and browser", run));
+        }
     }
 
     Ok(sum_up(&steps))

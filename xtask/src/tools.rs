@@ -1,8 +1,9 @@
-//! The programs that the tests with the official clients need besides Rust: Node, npm, Chromium,
-//! nginx.
+//! The programs that the tests with other implementations need besides Rust: Node, npm, Chromium,
+//! nginx, Python.
 //!
-//! [`ready`] names every missing one with the line that installs it, installs what it can where it
-//! may (root on a system with apt), and fails with one line per program that is missing still.
+//! [`ready`] and [`python`] name every missing one with the line that installs it, install what they
+//! can where they may (root on a system with apt), and fail with one line per program that is
+//! missing still.
 
 use std::env;
 use std::fs;
@@ -13,6 +14,10 @@ use crate::process;
 
 /// The oldest Node with the test runner that the tests are written for.
 const MIN_NODE: u32 = 20;
+
+/// The oldest Python that the packages in `interop/requirements.txt` are made for: its minor
+/// version, behind 3.
+const MIN_PYTHON: u32 = 10;
 
 /// Names and places of Chromium and its kin, in the order of preference.
 const CHROMIUM: &[&str] = &[
@@ -42,6 +47,8 @@ pub(crate) struct Tools {
     pub(crate) chromium: PathBuf,
     /// nginx, which the tests start as a child.
     pub(crate) nginx: PathBuf,
+    /// Python, recent enough and able to make a virtual environment.
+    pub(crate) python: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +57,10 @@ enum Tool {
     Npm,
     Chromium,
     Nginx,
+    Python,
 }
+
+const ALL: [Tool; 5] = [Tool::Node, Tool::Npm, Tool::Chromium, Tool::Nginx, Tool::Python];
 
 /// Finds the programs, after installing those that it may.
 ///
@@ -58,39 +68,50 @@ enum Tool {
 ///
 /// A program is missing and cannot be installed; each has had its line on standard error.
 pub(crate) fn ready() -> Result<Tools, String> {
-    let missing = match find_all() {
-        Ok(tools) => return Ok(tools),
+    let [node, npm, chromium, nginx, python] = find_or_install(ALL)?;
+    Ok(Tools { node, npm, chromium, nginx, python })
+}
+
+/// The same of Python alone.
+///
+/// # Errors
+///
+/// As [`ready`].
+pub(crate) fn python() -> Result<PathBuf, String> {
+    let [python] = find_or_install([Tool::Python])?;
+    Ok(python)
+}
+
+fn find_or_install<const N: usize>(wanted: [Tool; N]) -> Result<[PathBuf; N], String> {
+    let missing = match find_all(wanted) {
+        Ok(found) => return Ok(found),
         Err(missing) => missing,
     };
     for (tool, why) in &missing {
         println!("missing: {}: {why}; to install: {}", tool.name(), tool.install_line());
     }
     if is_root() && on_path("apt-get").is_some() {
-        let wanted: Vec<Tool> = missing.into_iter().map(|(tool, _)| tool).collect();
-        install(&wanted);
+        let missing: Vec<Tool> = missing.into_iter().map(|(tool, _)| tool).collect();
+        install(&missing);
     }
-    find_all().map_err(|missing| {
+    find_all(wanted).map_err(|missing| {
         for (tool, why) in &missing {
             eprintln!("error: {}: {why}; to install: {}", tool.name(), tool.install_line());
         }
         let names: Vec<&str> = missing.iter().map(|(tool, _)| tool.name()).collect();
-        format!("the tests with the official clients cannot run without {}", names.join(", "))
+        format!("the tests with other implementations cannot run without {}", names.join(", "))
     })
 }
 
-fn find_all() -> Result<Tools, Vec<(Tool, String)>> {
-    match (Tool::Node.find(), Tool::Npm.find(), Tool::Chromium.find(), Tool::Nginx.find()) {
-        (Ok(node), Ok(npm), Ok(chromium), Ok(nginx)) => Ok(Tools { node, npm, chromium, nginx }),
-        (node, npm, chromium, nginx) => Err([
-            (Tool::Node, node.err()),
-            (Tool::Npm, npm.err()),
-            (Tool::Chromium, chromium.err()),
-            (Tool::Nginx, nginx.err()),
-        ]
-        .into_iter()
-        .filter_map(|(tool, why)| Some((tool, why?)))
-        .collect()),
+fn find_all<const N: usize>(wanted: [Tool; N]) -> Result<[PathBuf; N], Vec<(Tool, String)>> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for tool in wanted {
+        match tool.find() {
+            Ok(path) => found.push(path),
+            Err(why) => missing.push((tool, why)),
+        }
     }
+    found.try_into().map_err(|_| missing)
 }
 
 impl Tool {
@@ -100,6 +121,7 @@ impl Tool {
             Tool::Npm => "npm",
             Tool::Chromium => "Chromium",
             Tool::Nginx => "nginx",
+            Tool::Python => "Python",
         }
     }
 
@@ -145,6 +167,19 @@ impl Tool {
                     .find(|path| starts(path))
                     .ok_or_else(|| "not found".into())
             }
+            Tool::Python => {
+                let python = on_path("python3").ok_or("not found")?;
+                let version = version(&python).ok_or("`python3 --version` fails")?;
+                recent_python(&version)?;
+                // Debian packs it apart.
+                let mut venv = Command::new(&python);
+                let venv = venv.args(["-c", "import ensurepip, venv"]).stdin(Stdio::null());
+                if venv.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+                    Ok(python)
+                } else {
+                    Err("found without its module for virtual environments".into())
+                }
+            }
         }
     }
 
@@ -174,6 +209,13 @@ impl Tool {
             Tool::Nginx if on_path("pacman").is_some() => nginx("pacman -S nginx"),
             Tool::Nginx if on_path("brew").is_some() => nginx("brew install nginx"),
             Tool::Nginx => nginx("https://nginx.org/en/download.html"),
+            Tool::Python if on_path("apt-get").is_some() => {
+                "apt-get install -y --no-install-recommends python3-venv".into()
+            }
+            Tool::Python if on_path("dnf").is_some() => "dnf install python3".into(),
+            Tool::Python if on_path("pacman").is_some() => "pacman -S python".into(),
+            Tool::Python if on_path("brew").is_some() => "brew install python".into(),
+            Tool::Python => format!("Python 3.{MIN_PYTHON} or newer from https://www.python.org"),
         }
     }
 }
@@ -212,6 +254,9 @@ fn install(wanted: &[Tool]) {
     }
     if wanted.contains(&Tool::Nginx) {
         without_services(|| package("nginx"));
+    }
+    if wanted.contains(&Tool::Python) {
+        package("python3-venv");
     }
 }
 
@@ -269,6 +314,18 @@ fn good_enough(version: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a version of Python, as `Python 3.11.2`, will do; if not, why.
+fn recent_python(version: &str) -> Result<(), String> {
+    let minor: Option<u32> = version
+        .strip_prefix("Python 3.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|minor| minor.parse().ok());
+    match minor {
+        Some(minor) if minor >= MIN_PYTHON => Ok(()),
+        _ => Err(format!("{version} found, 3.{MIN_PYTHON} or newer needed")),
+    }
+}
+
 /// The version that apt would install, as `apt-cache policy` tells it, without Debian's epoch.
 fn candidate(policy: &str) -> Option<&str> {
     let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
@@ -293,6 +350,15 @@ mod tests {
     }
 
     #[test]
+    fn python_is_judged_by_its_minor_version() {
+        assert_eq!(recent_python("Python 3.10.0"), Ok(()));
+        assert_eq!(recent_python("Python 3.14.0rc1"), Ok(()));
+        let old = "Python 3.9.2 found, 3.10 or newer needed";
+        assert_eq!(recent_python("Python 3.9.2"), Err(old.into()));
+        assert!(recent_python("Python 2.7.18").is_err());
+    }
+
+    #[test]
     fn candidate_is_read_from_apts_policy() {
         let policy =
             "nodejs:\n  Installed: (none)\n  Candidate: 18.20.4+dfsg-1~deb12u1\n  Version table:\n";
@@ -311,7 +377,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_an_install_line() {
-        for tool in [Tool::Node, Tool::Npm, Tool::Chromium, Tool::Nginx] {
+        for tool in ALL {
             assert!(!tool.install_line().is_empty() && !tool.install_line().contains('\n'));
         }
     }

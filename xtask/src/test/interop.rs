@@ -1,17 +1,17 @@
 //! The tests in `interop/`: the official npm clients and a browser against our programs.
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
-//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER` and `SOCKEYE_ENGINE_SERVER` are the programs under test,
-//! `CHROMIUM` is the browser and `NGINX` the proxy.
+//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER` and `SOCKEYE_ENGINE_SERVER` are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and `PYTHON` a Python
+//! with the packages of `interop/requirements.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::Deserialize;
-
 use super::counted;
-use crate::process::{self, cargo};
+use crate::process;
+use crate::programs::{Profile, Programs};
+use crate::python::Environment;
 use crate::tally::{Reporter, Tally};
 use crate::tools::Tools;
 
@@ -19,43 +19,29 @@ use crate::tools::Tools;
 /// directory, so an interrupted one leaves no copy behind.
 const INSTALLED_BY: &str = "node_modules/.installed-by.json";
 
-/// A line of cargo's `--message-format=json`, as far as it says where a program is.
-#[derive(Deserialize)]
-struct Message {
-    target: Option<Target>,
-    executable: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-}
-
 /// Installs the clients, builds the servers, runs the tests.
 ///
 /// # Errors
 ///
 /// One of the first two fails, or there is no test.
-pub(crate) fn run(tools: &Tools) -> Result<Tally, String> {
+pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, String> {
     let directory = process::root().join("interop");
     let tests = test_files(&directory)?;
     if tests.is_empty() {
         return Err("interop: there is no *.test.mjs".into());
     }
     install_clients(&directory, &tools.npm)?;
-    let built = build()?;
-    let program = |name: &str| {
-        executable(&built, name).ok_or_else(|| format!("cargo built no program named {name}"))
-    };
+    let programs = Programs::build(&["sockeye-cli", "sockeye-interop"], Profile::Dev)?;
     let mut node = Command::new(&tools.node);
     node.current_dir(&directory)
         .args(["--test", "--test-reporter=spec"])
         .args(tests)
-        .env("SOCKEYE_BIN", program("sockeye")?)
-        .env("SOCKEYE_INTEROP_SERVER", program("sockeye-interop-server")?)
-        .env("SOCKEYE_ENGINE_SERVER", program("sockeye-engine-server")?)
+        .env("SOCKEYE_BIN", programs.path("sockeye")?)
+        .env("SOCKEYE_INTEROP_SERVER", programs.path("sockeye-interop-server")?)
+        .env("SOCKEYE_ENGINE_SERVER", programs.path("sockeye-engine-server")?)
         .env("CHROMIUM", &tools.chromium)
         .env("NGINX", &tools.nginx)
+        .env("PYTHON", environment.python())
         // Colours would hide the lines that are counted.
         .env_remove("FORCE_COLOR");
     counted(&mut node, Reporter::Node)
@@ -74,24 +60,6 @@ fn install_clients(directory: &Path, npm: &Path) -> Result<(), String> {
     let made = fs::create_dir_all(directory.join("node_modules"));
     made.and_then(|()| fs::write(&installed_by, lock))
         .map_err(|error| format!("{}: {error}", installed_by.display()))
-}
-
-/// Builds the programs under test and returns what cargo tells about them.
-fn build() -> Result<String, String> {
-    let packages = ["--package", "sockeye-cli", "--package", "sockeye-interop"];
-    let mut command = cargo(["build", "--locked", "--message-format=json-render-diagnostics"]);
-    let messages = process::capture(command.args(packages))?;
-    Ok(String::from_utf8_lossy(&messages).into_owned())
-}
-
-/// Where cargo has put the program. Its own word: the path depends on the user's configuration.
-fn executable(messages: &str, name: &str) -> Option<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == name))
-        .find_map(|message| message.executable)
-        .map(PathBuf::from)
 }
 
 /// Every `*.test.mjs`, relative to `directory`, in an order that does not depend on the disk.
@@ -119,19 +87,6 @@ fn test_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn executable_is_read_from_cargos_messages() {
-        let messages = concat!(
-            r#"{"reason":"compiler-artifact","target":{"name":"sockeye"},"executable":null}"#,
-            "\nnot json\n",
-            r#"{"reason":"compiler-artifact","target":{"name":"sockeye"},"executable":"/t/sockeye"}"#,
-            "\n",
-            r#"{"reason":"build-finished","success":true}"#,
-        );
-        assert_eq!(executable(messages, "sockeye"), Some(PathBuf::from("/t/sockeye")));
-        assert_eq!(executable(messages, "other"), None);
-    }
 
     #[test]
     fn test_files_are_found_in_order_and_not_among_the_clients() {
