@@ -27,13 +27,14 @@ use std::task::{Context, Poll};
 use smallvec::SmallVec;
 use sockeye_outbox::{BATCH, Entry};
 use sockeye_websocket::deflate::Inflater;
-use sockeye_websocket::{self as websocket, CloseCode, Event, Role};
+use sockeye_websocket::{self as websocket, Event, Role};
 
 use crate::clock;
 use crate::cork::{Cork, FULL};
 use crate::io::{Input, Io, Sink};
 use crate::jam::{self, Jam};
 use crate::masks;
+use crate::phase::{Farewell, Phase};
 use crate::protocol::{Cause, Close, Intake, Message, Protocol};
 use crate::scratch::Scratch;
 use crate::wheel::{Rounding, Timer, reached};
@@ -52,28 +53,6 @@ const HANG_UP_CHECK: u64 = 1_000;
 /// How long the last bytes may take to reach a peer that we refuse or that closed, before the
 /// socket goes away under them.
 const LINGER: u64 = 2_000;
-
-/// Where a connection stands.
-///
-/// ```text
-///     Open ──protocol ends──▶ Draining ──all written──▶ Closing ──peer's close, deadline──▶ done
-///      │                                                   ▲ our close frame is out
-///      └──peer closes, peer misbehaves──▶ Lingering ──peer's end of stream, deadline──▶ done
-/// ```
-#[derive(Debug, PartialEq, Eq)]
-enum Phase {
-    /// Messages flow.
-    Open,
-    /// The protocol ended: what is queued goes out, then this close frame.
-    Draining(Box<Close>),
-    /// Our close frame was appended; the peer's is awaited.
-    Closing,
-    /// The last frame was appended. Input is thrown away until the peer ends the stream, because
-    /// closing a socket with unread input resets it, and the reset destroys our last frame.
-    Lingering,
-    /// The write side is shut, too.
-    Shut,
-}
 
 /// The write side.
 enum Output {
@@ -177,6 +156,7 @@ impl<P: Protocol> Driver<P> {
         if let ControlFlow::Break(()) = self.commands(now, cx) {
             return Stop::Done;
         }
+        self.answer_farewell(now);
         let was_stalled = self.is_stalled();
         let read = self.read(now, cx, receive, cork, inflater);
         if matches!(read, Stop::Done) {
@@ -199,6 +179,8 @@ impl<P: Protocol> Driver<P> {
             (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
             // Nothing has been asked of the stream, so nothing would wake us.
             _ if was_stalled && !self.is_stalled() => Stop::Again,
+            // Behind whoever was woken for the last messages.
+            _ if matches!(self.phase, Phase::Parting(_)) => Stop::Again,
             _ => self.park(cx),
         }
     }
@@ -243,7 +225,7 @@ impl<P: Protocol> Driver<P> {
     ) -> Stop {
         let mut messages = MESSAGES;
         for _ in 0..READS {
-            if self.ended {
+            if self.ended || matches!(self.phase, Phase::Parting(_)) {
                 return Stop::Idle;
             }
             if self.is_stalled() {
@@ -273,7 +255,7 @@ impl<P: Protocol> Driver<P> {
                 Poll::Ready(Err(error)) => return self.lost(now, Some(error)),
                 Poll::Ready(Ok(count)) => {
                     self.protocol.heard(now);
-                    if matches!(self.phase, Phase::Lingering | Phase::Shut) {
+                    if self.phase.is_deaf() {
                         continue;
                     }
                     let input = &mut receive[..count];
@@ -317,12 +299,12 @@ impl<P: Protocol> Driver<P> {
                 Some(Ok(Event::Close(status))) => {
                     let status = status.map(|(code, reason)| (code, reason.into()));
                     drop(events);
-                    self.peer_closed(now, status, cork);
+                    self.part(now, Farewell::Closed(status), cork);
                     return whole;
                 }
                 Some(Err(error)) => {
                     drop(events);
-                    self.refuse(now, error, cork);
+                    self.part(now, Farewell::Misbehaved(error), cork);
                     return whole;
                 }
             };
@@ -394,6 +376,11 @@ impl<P: Protocol> Driver<P> {
                     );
                     self.phase = Phase::Closing;
                     self.deadline = now + limits.close_timeout;
+                }
+                Phase::Answering if last => {
+                    self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
+                    self.phase = Phase::Lingering;
+                    self.deadline = now + LINGER;
                 }
                 // Sealed by another thread. The protocol is asked how to end at the next wake-up, so
                 // that no code of others runs under the writer's lock.
@@ -506,14 +493,27 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    fn peer_closed(&mut self, now: u64, status: Option<(CloseCode, Box<str>)>, cork: &mut Cork) {
-        self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
-        self.end(now, Cause::PeerClosed(status));
+    /// The peer ended it.
+    fn part(&mut self, now: u64, farewell: Farewell, cork: &mut Cork) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Parting(Box::new(farewell));
+            self.deadline = now + LINGER;
+            self.unread = None;
+        } else {
+            self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
+            self.end(now, farewell.into());
+        }
     }
 
-    fn refuse(&mut self, now: u64, error: websocket::Error, cork: &mut Cork) {
-        self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
-        self.end(now, Cause::Refused(error));
+    /// The wake-up behind a [`Phase::Parting`]: what is not queued by now is not waited for.
+    fn answer_farewell(&mut self, now: u64) {
+        if !matches!(self.phase, Phase::Parting(_)) {
+            return;
+        }
+        if let Phase::Parting(farewell) = std::mem::replace(&mut self.phase, Phase::Answering) {
+            self.protocol.outbox().seal();
+            self.report(now, Some((*farewell).into()));
+        }
     }
 
     /// Nothing more is to be said but what is in the cork.

@@ -31,6 +31,7 @@ mod io;
 mod jam;
 pub mod masks;
 mod patient;
+mod phase;
 mod protocol;
 pub mod proxy;
 pub mod rate;

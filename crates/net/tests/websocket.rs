@@ -101,6 +101,43 @@ async fn a_handler_hears_how_it_ended() {
 }
 
 #[tokio::test]
+async fn what_a_peer_said_before_it_ended_the_connection_is_answered_first() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    // Once by the connection's own task, and once by another.
+    let own = Server::new(move |mut socket: WebSocket| {
+        let tell = tell.clone();
+        async move {
+            while let Some(message) = socket.recv().await {
+                socket.send(message).expect("open");
+            }
+            tell.send(socket.closed().await.why).expect("heard");
+        }
+    });
+    let other = Server::new(|socket: WebSocket| {
+        drop(tokio::spawn(echo(socket)));
+        async {}
+    });
+    for server in [&own, &other] {
+        let address = serve(server).await;
+        for (last, answer) in [
+            // An opcode that has no meaning.
+            (&b"\x83\x80\0\0\0\0"[..], &b"\x88\x02\x03\xEA"[..]),
+            (b"\x81\x81\0\0\0\0\xFF", b"\x88\x02\x03\xEF"),
+            (b"\x88\x82\0\0\0\0\x0F\xA0", b"\x88\x02\x0F\xA0"),
+        ] {
+            let (_, mut peer) = open(address, "").await;
+            let said = [&b"\x81\x82\0\0\0\0hi\x82\x81\0\0\0\0\x07"[..], last, b"\x81\x80\0\0\0\0"];
+            peer.write_all(&said.concat()).await.expect("sent");
+            assert_eq!(rest(&mut peer).await, [b"\x81\x02hi\x82\x01\x07", answer].concat());
+        }
+    }
+    for _ in 0..2 {
+        assert!(matches!(told.recv().await, Some(Why::Refused(_))));
+    }
+    assert!(matches!(told.recv().await, Some(Why::Peer(Some(_)))));
+}
+
+#[tokio::test]
 async fn a_socket_that_is_let_go_closes_after_what_was_sent() {
     let server = Server::new(|socket: WebSocket| async move {
         socket.send("first").expect("open");

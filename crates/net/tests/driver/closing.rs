@@ -74,6 +74,37 @@ async fn the_peer_ends_it_and_its_code_is_echoed() {
 }
 
 #[tokio::test]
+async fn what_is_queued_when_the_peer_ends_it_goes_out_first() {
+    let violation = vec![0x83, 0x80, 0, 0, 0, 0];
+    for (last, code, ended) in [
+        (close(Some(1001)), 1001, Ended::PeerClosed(Some(1001))),
+        (violation, 1002, Ended::Refused(1002)),
+    ] {
+        let mut connection = connect();
+        // Both are there when the driver reads for the first time.
+        connection.script.push("queued").expect("there is room");
+        connection.peer.send(&last).await;
+        connection.peer.hears("queued").await;
+        connection.peer.hears_close(Some(code), "").await;
+        connection.peer.hears_end().await;
+        drop(connection.peer);
+        within(connection.driver).await.expect("the driver does not panic");
+        assert_eq!(connection.script.ended(), [ended]);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_and_takes_nothing_is_left_after_a_while() {
+    let mut connection = pipe(1000, Script::new(ROOMY, Limits::default()), b"");
+    connection.script.push(&"x".repeat(10_000)).expect("there is room");
+    settle().await;
+    connection.peer.send(&close(Some(1000))).await;
+    connection.done().await;
+    assert_eq!(connection.script.ended(), [Ended::PeerClosed(Some(1000))]);
+    assert!(connection.script.outbox.is_closed());
+}
+
+#[tokio::test]
 async fn a_peer_that_closes_and_hangs_up_at_once_gets_its_answer() {
     let mut connection = connect();
     // All of it, and the end of the stream, is there when the driver reads for the first time.
