@@ -77,6 +77,10 @@ export const engineServers = {
   }),
 };
 
+/** Starts our server of plain WebSockets; there is no other to compare it with. */
+export const startWebSocketServer = (args, onLine) =>
+  start(binary("SOCKEYE_WEBSOCKET_SERVER", "the binary sockeye-websocket-server"), args, onLine);
+
 export const chatServers = {
   npm: node("chat/reference-server.mjs"),
   ...(!NODE_ONLY && {

@@ -1,4 +1,4 @@
-//! What the two twins share: how they are started and ended.
+//! What the programs share: how they are started and ended.
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;

@@ -1,7 +1,8 @@
 //! The tests in `interop/`: the official npm clients and a browser against our programs.
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
-//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER` and `SOCKEYE_ENGINE_SERVER` are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and `PYTHON` a Python
+//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER` and `SOCKEYE_WEBSOCKET_SERVER`
+//! are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and `PYTHON` a Python
 //! with the packages of `interop/requirements.txt`.
 
 use std::fs;
@@ -39,6 +40,7 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
         .env("SOCKEYE_BIN", programs.path("sockeye")?)
         .env("SOCKEYE_INTEROP_SERVER", programs.path("sockeye-interop-server")?)
         .env("SOCKEYE_ENGINE_SERVER", programs.path("sockeye-engine-server")?)
+        .env("SOCKEYE_WEBSOCKET_SERVER", programs.path("sockeye-websocket-server")?)
         .env("CHROMIUM", &tools.chromium)
         .env("NGINX", &tools.nginx)
         .env("PYTHON", environment.python())
