@@ -35,6 +35,8 @@ pub(crate) fn run() -> Result<ExitCode, String> {
     check("WebSocket alone", &mut alone::check);
     check("files", &mut || files::check(&root).unwrap_or_else(|error| vec![error]));
     check("format", &mut || passes(&mut cargo(["fmt", "--all", "--check"])));
+    let args = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--all", "--check"];
+    check("format of fuzz", &mut || passes(&mut cargo(args)));
     if root.join("benches/Cargo.toml").is_file() {
         // A workspace of its own, too large to compile here: its format is what can be checked.
         let args = ["fmt", "--manifest-path", "benches/Cargo.toml", "--all", "--check"];
@@ -47,6 +49,11 @@ pub(crate) fn run() -> Result<ExitCode, String> {
     check("clippy of WebSocket alone", &mut || {
         let args = ["clippy", "--package", "sockeye", "--no-default-features", "--locked"];
         passes(cargo(args).args(["--", "-D", "warnings"]))
+    });
+    check("clippy of fuzz", &mut || {
+        // Without the engine, which is C++: a target is one line that hands bytes over.
+        let args = ["clippy", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"];
+        passes(cargo(args).args(["--all-targets", "--locked", "--", "-D", "warnings"]))
     });
     check("documentation", &mut || {
         let mut doc = cargo(["doc", "--workspace", "--no-deps", "--locked"]);

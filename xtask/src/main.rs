@@ -7,12 +7,14 @@
 //! - `lint` ([`mod@lint`]): format, lints, documentation, layers, file rules;
 //! - `autobahn` ([`mod@autobahn`]): the WebSocket conformance cases, of which `test` runs a
 //!   selection;
+//! - `fuzz` ([`mod@fuzz`]): the fuzz targets, for as long as you like;
 //! - `bench` ([`mod@bench`]): the benchmark beside its peers.
 //!
 //! A task ends with exit code 0 when all is well and 1 when not; a wrong command line is 2.
 
 mod autobahn;
 mod bench;
+mod fuzz;
 mod lint;
 mod metadata;
 mod process;
@@ -24,6 +26,7 @@ mod tools;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -36,8 +39,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test: Rust, documentation, loom models, WebSocket cases, the official clients, a
-    /// browser
+    /// Run every test: Rust, documentation, loom models, fuzz targets, WebSocket cases, the official
+    /// clients, a browser
     Test {
         /// Run one part alone
         #[arg(long, value_name = "PART")]
@@ -47,6 +50,17 @@ enum Task {
     Lint,
     /// Run Autobahn's cases against the WebSocket server and client
     Autobahn(autobahn::Options),
+    /// Look for bytes from a peer that break a promise
+    Fuzz {
+        /// One target alone
+        target: Option<String>,
+        /// How long, all targets together
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        seconds: u64,
+        /// Instead, put what was found and reaches more into the committed corpora
+        #[arg(long)]
+        merge: bool,
+    },
     /// Measure Sockeye beside its peers and two floors
     Bench {
         /// The benchmark that takes minutes: the only one so far
@@ -63,6 +77,9 @@ fn main() -> ExitCode {
         Task::Test { only } => test::run(only),
         Task::Lint => lint::run(),
         Task::Autobahn(options) => autobahn::run(&options),
+        Task::Fuzz { target, seconds, merge } => {
+            fuzz::run(target.as_deref(), Duration::from_secs(seconds), merge)
+        }
         Task::Bench { quick: _, args } => bench::quick(&args),
     };
     match outcome {

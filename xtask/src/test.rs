@@ -1,19 +1,22 @@
 //! `cargo xtask test`: everything that can fail, in one command.
 //!
-//! Four parts: the Rust tests with the documentation's examples; the loom models, built with
-//! `--cfg loom` in a target directory of their own; a selection of Autobahn's cases; and the tests
-//! with the official JavaScript clients, other WebSocket implementations and a browser
+//! Five parts: the Rust tests with the documentation's examples; the loom models, built with
+//! `--cfg loom` in a target directory of their own; the corpora of the fuzz targets and half a minute
+//! of fuzzing (`fuzz/`); a selection of Autobahn's cases; and the tests with the official JavaScript
+//! clients, other WebSocket implementations and a browser
 //! (`interop/`). Every step runs, also behind one that failed, and nothing is
 //! left out without a word. The last line is `N passed, N failed`, summed over all test programs.
 
 mod interop;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
 use crate::autobahn;
+use crate::fuzz::{self, Fuzzer};
 use crate::metadata::Metadata;
 use crate::process::{self, cargo, seconds};
 use crate::python::Environment;
@@ -23,6 +26,9 @@ use crate::tools;
 /// Crates whose concurrency is checked by loom, in `tests/loom.rs`.
 const LOOM_MODELS: &[&str] = &["sockeye-outbox", "sockeye-hub"];
 
+/// How long all fuzz targets together look for something new.
+const FUZZING: Duration = Duration::from_secs(30);
+
 /// A part of the tests that can be asked for alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
@@ -30,6 +36,8 @@ pub(crate) enum Part {
     Rust,
     /// The loom models of what is shared between threads
     Loom,
+    /// The corpora of the fuzz targets, and half a minute of fuzzing
+    Fuzz,
     /// A selection of Autobahn's WebSocket cases
     Autobahn,
     /// The official clients, other WebSocket implementations, and a browser
@@ -57,6 +65,9 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
         None if wanted(Part::Autobahn) => Some(tools::python()?),
         None => None,
     };
+    if wanted(Part::Fuzz) {
+        tools::compiler_ready()?;
+    }
     let metadata = Metadata::load()?;
     let environment = match &python {
         Some(python) => Some(Environment::ready(python, &metadata)?),
@@ -74,6 +85,13 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
                 counted(&mut loom(&metadata, package), Reporter::Cargo)
             }));
         }
+    }
+    if wanted(Part::Fuzz) {
+        let target_directory = metadata.target_directory();
+        steps.push(step("corpora of the fuzz targets", || {
+            counted(&mut fuzz::replay(target_directory), Reporter::Cargo)
+        }));
+        steps.push(step("fuzz targets", || smoke(target_directory)));
     }
     if let Some(environment) = &environment {
         if wanted(Part::Autobahn) {
@@ -100,6 +118,14 @@ fn loom(metadata: &Metadata, package: &str) -> Command {
         // Where both are set cargo takes the encoded one.
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
+}
+
+/// Lets every fuzz target look for something new. Each counts as a test.
+fn smoke(target_directory: &Path) -> Result<Tally, String> {
+    let targets = fuzz::targets()?;
+    let findings = Fuzzer::build(target_directory)?.fuzz(&targets, FUZZING);
+    let (passed, failed) = (targets.len() - findings.len(), findings.len());
+    Ok(Tally { passed: passed as u64, failed: failed as u64, failures: findings, skipped: 0 })
 }
 
 /// Runs a test program and counts what it reports.

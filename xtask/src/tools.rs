@@ -1,5 +1,5 @@
-//! The programs that the tests with other implementations need besides Rust: Node, npm, Chromium,
-//! nginx, Python.
+//! The programs that the tests need besides Rust: Node, npm, Chromium, nginx and Python those with
+//! other implementations, a C++ compiler the fuzz targets.
 //!
 //! [`ready`] and [`python`] name every missing one with the line that installs it, install what they
 //! can where they may (root on a system with apt), and fail with one line per program that is
@@ -58,6 +58,7 @@ enum Tool {
     Chromium,
     Nginx,
     Python,
+    Cxx,
 }
 
 const ALL: [Tool; 5] = [Tool::Node, Tool::Npm, Tool::Chromium, Tool::Nginx, Tool::Python];
@@ -103,6 +104,26 @@ fn find_or_install<const N: usize>(wanted: [Tool; N]) -> Result<[PathBuf; N], St
     })
 }
 
+/// Finds a C++ compiler, which builds libFuzzer, after installing one if it may.
+///
+/// # Errors
+///
+/// There is none, and none can be installed.
+pub(crate) fn compiler_ready() -> Result<(), String> {
+    let Err(why) = Tool::Cxx.find() else { return Ok(()) };
+    println!("missing: {}: {why}; to install: {}", Tool::Cxx.name(), Tool::Cxx.install_line());
+    if is_root() && on_path("apt-get").is_some() {
+        install(&[Tool::Cxx]);
+    }
+    Tool::Cxx.find().map(drop).map_err(|why| {
+        let install = Tool::Cxx.install_line();
+        format!(
+            "the fuzz targets cannot be built: {}: {why}; to install: {install}",
+            Tool::Cxx.name()
+        )
+    })
+}
+
 fn find_all<const N: usize>(wanted: [Tool; N]) -> Result<[PathBuf; N], Vec<(Tool, String)>> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for tool in wanted {
@@ -122,6 +143,7 @@ impl Tool {
             Tool::Chromium => "Chromium",
             Tool::Nginx => "nginx",
             Tool::Python => "Python",
+            Tool::Cxx => "a C++ compiler",
         }
     }
 
@@ -180,6 +202,12 @@ impl Tool {
                     Err("found without its module for virtual environments".into())
                 }
             }
+            // What libFuzzer's build looks for.
+            Tool::Cxx => env::var_os("CXX")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+                .or_else(|| on_path("c++"))
+                .ok_or_else(|| "not found".into()),
         }
     }
 
@@ -190,6 +218,10 @@ impl Tool {
         let chromium = |command: &str| format!("{command}, or set CHROMIUM to a browser's path");
         let nginx = |command: &str| format!("{command}, or set NGINX to its path");
         match self {
+            Tool::Cxx if on_path("apt-get").is_some() => {
+                "apt-get install -y --no-install-recommends g++".to_owned()
+            }
+            Tool::Cxx => "g++ or clang++, or set CXX to one".to_owned(),
             Tool::Node | Tool::Npm => node,
             Tool::Chromium if on_path("apt-get").is_some() => {
                 chromium("apt-get install -y --no-install-recommends chromium")
@@ -248,6 +280,9 @@ fn install(wanted: &[Tool]) {
             Some((version, Err(_))) => println!("apt has nodejs {version}, which is too old"),
             None => println!("apt has no nodejs"),
         }
+    }
+    if wanted.contains(&Tool::Cxx) {
+        package("g++");
     }
     if wanted.contains(&Tool::Chromium) {
         package("chromium");
@@ -377,7 +412,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_an_install_line() {
-        for tool in ALL {
+        for tool in ALL.into_iter().chain([Tool::Cxx]) {
             assert!(!tool.install_line().is_empty() && !tool.install_line().contains('\n'));
         }
     }
