@@ -49,6 +49,8 @@ pub struct Events<'a> {
     input: &'a mut [u8],
     /// How much of `input` is consumed: never more than its length.
     position: usize,
+    /// How many heads were read.
+    frames: u32,
     /// Whether the error that the connection failed with has been returned.
     reported: bool,
 }
@@ -89,7 +91,7 @@ impl<'a> Events<'a> {
         inflater: &'a mut Inflater,
         input: &'a mut [u8],
     ) -> Self {
-        Self { connection, limits, inflater, input, position: 0, reported: false }
+        Self { connection, limits, inflater, input, position: 0, frames: 0, reported: false }
     }
 
     /// How many bytes of the input have been read, up to the end of the last event's frame.
@@ -104,6 +106,14 @@ impl<'a> Events<'a> {
     #[must_use]
     pub const fn remaining(&self) -> usize {
         self.input.len() - self.position
+    }
+
+    /// How many frames have begun in this input so far: what was to be done for it, also where no
+    /// event came of it, as of the fragments of a message that is not whole.
+    #[inline]
+    #[must_use]
+    pub const fn frames(&self) -> u32 {
+        self.frames
     }
 
     /// The next event, or `None` when it has not wholly arrived.
@@ -149,6 +159,7 @@ impl<'a> Events<'a> {
         }
         let start = self.position + size;
         self.position = start + payload.len();
+        self.frames = self.frames.saturating_add(1);
         Some((head.opcode, start..self.position))
     }
 
@@ -265,6 +276,7 @@ impl<'a> Events<'a> {
         let (head, taken) = connection.spill.parse(&self.input[self.position..])?;
         self.position += taken;
         let Some(head) = head else { return Ok(Step::Starved) };
+        self.frames = self.frames.saturating_add(1);
         judge_head(connection, &head)?;
 
         let start = self.position;

@@ -197,3 +197,32 @@ fn two_connections_understand_each_other() {
     frame::append(&mut wire, OpCode::Text, b"to the client");
     assert_eq!(receive(&mut client, &limits, &wire), [text("to the client")]);
 }
+
+#[test]
+fn frames_are_counted_where_no_event_comes_of_them() {
+    let script = [
+        last(OpCode::Text, b"whole"),
+        more(OpCode::Binary, b""),
+        more(OpCode::Continuation, b"x"),
+        last(OpCode::Ping, b""),
+        last(OpCode::Continuation, b"cut"),
+    ];
+    let mut script = script.concat();
+    let (first, rest) = script.split_at_mut(11 + 6 + 3);
+    let (mut connection, mut inflater) = (Connection::new(Role::Server), Inflater::new());
+    let limits = Limits::default();
+
+    let mut events = connection.receive(&limits, &mut inflater, first);
+    assert_eq!(events.frames(), 0);
+    assert!(matches!(events.next(), Some(Ok(Event::Text(_)))));
+    assert_eq!(events.frames(), 1);
+    assert!(events.next().is_none());
+    assert_eq!(events.frames(), 2, "one that is not whole counts when its head is");
+
+    let mut events = connection.receive(&limits, &mut inflater, rest);
+    assert!(matches!(events.next(), Some(Ok(Event::Ping(_)))));
+    assert_eq!(events.frames(), 2);
+    assert!(matches!(events.next(), Some(Ok(Event::Binary(_)))));
+    assert!(events.next().is_none());
+    assert_eq!(events.frames(), 3);
+}
