@@ -29,6 +29,7 @@ use sockeye_outbox::{BATCH, Entry};
 use sockeye_websocket::deflate::Inflater;
 use sockeye_websocket::{self as websocket, Event, Role};
 
+use crate::budget::Budget;
 use crate::clock;
 use crate::cork::{Cork, FULL};
 use crate::io::{Input, Io, Sink};
@@ -42,10 +43,6 @@ use crate::wire::{self, WakeUp, Wired, Writer};
 
 /// Reads in one wake-up, and so at most a megabyte, before other connections get their turn.
 const READS: u32 = 16;
-
-/// Messages handed to the protocol in one wake-up, for the same reason. A large one counts as many of
-/// a kilobyte: a few bytes may inflate to a megabyte.
-const MESSAGES: u32 = 1024;
 
 /// How long a stalled protocol's connection waits before it looks for a hang-up again.
 const HANG_UP_CHECK: u64 = 1_000;
@@ -223,7 +220,7 @@ impl<P: Protocol> Driver<P> {
         cork: &mut Cork,
         inflater: &mut Inflater,
     ) -> Stop {
-        let mut messages = MESSAGES;
+        let mut budget = Budget::new();
         for _ in 0..READS {
             if self.ended || matches!(self.phase, Phase::Parting(_)) {
                 return Stop::Idle;
@@ -240,11 +237,11 @@ impl<P: Protocol> Driver<P> {
             }
             if let Some((mut unread, from)) = self.unread.take() {
                 let judged =
-                    from + self.judge(now, cx, &mut unread[from..], cork, inflater, &mut messages);
+                    from + self.judge(now, cx, &mut unread[from..], cork, inflater, &mut budget);
                 if judged < unread.len() && !self.ended {
                     self.unread = Some((unread, judged));
                 }
-                if messages == 0 {
+                if budget.is_spent() {
                     return Stop::Again;
                 }
                 continue;
@@ -259,11 +256,11 @@ impl<P: Protocol> Driver<P> {
                         continue;
                     }
                     let input = &mut receive[..count];
-                    let judged = self.judge(now, cx, input, cork, inflater, &mut messages);
+                    let judged = self.judge(now, cx, input, cork, inflater, &mut budget);
                     if judged < count {
                         self.unread = Some((input[judged..].into(), 0));
                     }
-                    if messages == 0 {
+                    if budget.is_spent() {
                         return Stop::Again;
                     }
                 }
@@ -281,14 +278,22 @@ impl<P: Protocol> Driver<P> {
         input: &mut [u8],
         cork: &mut Cork,
         inflater: &mut Inflater,
-        messages: &mut u32,
+        budget: &mut Budget,
     ) -> usize {
         let whole = input.len();
         let limits = self.protocol.limits().clone();
         let mut events = self.websocket.receive(&limits, inflater, input);
+        budget.begin();
         let flow = loop {
+            budget.frames(events.frames());
+            if budget.is_spent() {
+                break ControlFlow::Continue(());
+            }
             let message = match events.next() {
-                None => return whole,
+                None => {
+                    budget.frames(events.frames());
+                    return whole;
+                }
                 Some(Ok(Event::Text(text))) => Message::Text(text),
                 Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes),
                 Some(Ok(Event::Ping(payload))) => {
@@ -311,15 +316,13 @@ impl<P: Protocol> Driver<P> {
             if self.phase != Phase::Open {
                 continue;
             }
-            let weight = 1 + message.len() as u32 / 1024;
+            budget.message(&message);
             let before = cork.len();
             let flow = self.protocol.receive(now, message, cork, cx);
             if self.blocked && cork.len() > before {
                 self.jam.get_or_insert_default().replies.bytes += cork.len() - before;
             }
-            *messages = messages.saturating_sub(weight);
-            let enough = *messages == 0 || cork.len() >= FULL;
-            if flow.is_break() || enough || self.protocol.intake() == Intake::Stalled {
+            if flow.is_break() || cork.len() >= FULL || self.protocol.intake() == Intake::Stalled {
                 break flow;
             }
         };

@@ -19,6 +19,7 @@
 
 mod accept;
 pub mod addresses;
+mod budget;
 pub mod clock;
 mod cork;
 #[cfg(feature = "dial")]

@@ -8,6 +8,7 @@ mod blocked;
 mod bytes_in;
 mod closing;
 mod failing;
+mod floods;
 mod holding;
 mod peer;
 mod script;

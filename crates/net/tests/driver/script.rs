@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sockeye_net::{Cause, Close, Cork, Driver, Intake, Io, Message, Protocol, clock};
 use sockeye_outbox::{Class, Entry, Outbox, Refused};
-use sockeye_websocket::{CloseCode, Limits, OpCode, frame};
+use sockeye_websocket::{self as websocket, CloseCode, Limits, OpCode, Role, deflate, frame};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -119,6 +119,7 @@ impl Shared {
 pub(crate) struct Script {
     shared: Arc<Shared>,
     limits: Limits,
+    deflate: Option<deflate::Params>,
     due: Option<u64>,
 }
 
@@ -130,7 +131,14 @@ impl Script {
             word: AtomicBool::new(false),
             record: watch::Sender::new(Record::default()),
         });
-        Self { shared, limits, due: None }
+        Self { shared, limits, deflate: None, due: None }
+    }
+
+    /// With permessage-deflate, as whoever offers it without wishes gets it.
+    pub(crate) fn deflated(mut self) -> Self {
+        let context = deflate::Context::default();
+        self.deflate = Some(deflate::Params { client: context, server: context });
+        self
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -152,6 +160,14 @@ impl Protocol for Script {
 
     fn outbox(&self) -> &Outbox<Note> {
         &self.shared.outbox
+    }
+
+    fn websocket(&self) -> websocket::Connection {
+        let connection = websocket::Connection::new(Role::Server);
+        match self.deflate {
+            Some(params) => connection.with_deflate(params),
+            None => connection,
+        }
     }
 
     fn limits(&self) -> &Limits {

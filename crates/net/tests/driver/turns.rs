@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use sockeye_net::wheel::TICK;
+use sockeye_websocket::deflate::{Compression, Compressors, WindowBits};
 use sockeye_websocket::{Limits, OpCode};
 
 use crate::peer::{Connection, ROOMY, connect, masked, pipe, text};
@@ -66,7 +67,7 @@ async fn a_notification_from_another_thread_leads_to_work() {
 /// Two connections with input at the same moment, the first with a lot: how many messages of it are
 /// received before the only one of the second.
 async fn received_before_the_other(flood: &[u8]) -> usize {
-    let script = || Script::new(ROOMY, Limits::default());
+    let script = || Script::new(ROOMY, Limits::default()).deflated();
     let mut greedy = pipe(flood.len(), script(), b"");
     let mut modest = pipe(1000, script(), b"");
     greedy.peer.send(flood).await;
@@ -96,6 +97,19 @@ async fn ten_thousand_tiny_messages_are_all_received_in_order() {
     let mut expected: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
     expected.push("echo end".to_owned());
     assert!(script.messages() == expected);
+}
+
+#[tokio::test]
+async fn what_is_inflated_counts_as_if_it_had_been_sent() {
+    // Half a kilobyte each on the wire, and half a megabyte for the protocol.
+    let message = "x".repeat(500_000);
+    let compression = Compression { threshold: 0, level: 1, mem_level: 6 };
+    let (mut flood, window) = (Vec::new(), WindowBits::MAX);
+    let key = Some([1, 2, 3, 4]);
+    let mut compressors = Compressors::new();
+    compressors.append(&mut flood, window, &compression, OpCode::Text, message.as_bytes(), key);
+    let received = received_before_the_other(&flood.repeat(100)).await;
+    assert!(received <= 8, "{received} messages of one came before the only one of the other");
 }
 
 #[tokio::test]
