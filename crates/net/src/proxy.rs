@@ -8,8 +8,10 @@
 //!
 //! Not one byte behind the header is taken from the socket: it belongs to HTTP or TLS.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::{error, fmt, io, str};
+mod header;
+
+use std::net::SocketAddr;
+use std::{error, fmt, io};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -99,7 +101,7 @@ pub async fn read_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, P
         stream.read_exact(&mut header[read..read + take]).await?;
         read += take;
     }
-    parse_text(&header[..read])
+    header::parse_text(&header[..read]).map_err(ProxyError::Malformed)
 }
 
 async fn read_binary(
@@ -113,7 +115,8 @@ async fn read_binary(
     }
     let addresses = length.min(ADDRESSES);
     stream.read_exact(&mut header[FIXED..FIXED + addresses]).await?;
-    let client = parse_binary(header[12], header[13], &header[FIXED..FIXED + addresses])?;
+    let client = header::parse_binary(header[12], header[13], &header[FIXED..FIXED + addresses])
+        .map_err(ProxyError::Malformed)?;
     // The TLVs tell nothing that is needed here.
     let mut rest = length - addresses;
     while rest > 0 {
@@ -122,82 +125,6 @@ async fn read_binary(
         rest -= piece;
     }
     Ok(client)
-}
-
-/// A whole line of version 1 (§2.1).
-fn parse_text(line: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
-    use ProxyError::Malformed;
-
-    let line = line.strip_suffix(b"\r\n").ok_or(Malformed("the line does not end with CR LF"))?;
-    let line = str::from_utf8(line).map_err(|_| Malformed("the line is not ASCII"))?;
-    let mut words = line.split(' ').skip(1);
-    let family = words.next();
-    // What follows UNKNOWN must be ignored.
-    if family == Some("UNKNOWN") {
-        return Ok(None);
-    }
-    let mut next = || words.next().ok_or(Malformed("the line has too few words"));
-    let (source, destination, port, other_port) = (next()?, next()?, next()?, next()?);
-    let (source, _) = match family {
-        Some("TCP4") => (v4(source)?, v4(destination)?),
-        Some("TCP6") => (v6(source)?, v6(destination)?),
-        _ => return Err(Malformed("the family is none of TCP4, TCP6 and UNKNOWN")),
-    };
-    let (port, _) = (parse_port(port)?, parse_port(other_port)?);
-    match words.next() {
-        None => Ok(Some(SocketAddr::new(source, port))),
-        Some(_) => Err(Malformed("the line has too many words")),
-    }
-}
-
-fn v4(text: &str) -> Result<IpAddr, ProxyError> {
-    let address = text.parse().map(IpAddr::V4);
-    address.map_err(|_| ProxyError::Malformed("an address of TCP4 is not one of IPv4"))
-}
-
-fn v6(text: &str) -> Result<IpAddr, ProxyError> {
-    let address = text.parse().map(IpAddr::V6);
-    address.map_err(|_| ProxyError::Malformed("an address of TCP6 is not one of IPv6"))
-}
-
-fn parse_port(text: &str) -> Result<u16, ProxyError> {
-    let port = text.parse().ok().filter(|port: &u16| port.to_string() == text);
-    port.ok_or(ProxyError::Malformed("a port is no number from 0 to 65535, or has leading zeros"))
-}
-
-/// The part of version 2 behind the signature, TLVs cut off (§2.2).
-fn parse_binary(
-    command: u8,
-    family: u8,
-    addresses: &[u8],
-) -> Result<Option<SocketAddr>, ProxyError> {
-    use ProxyError::Malformed;
-
-    match command {
-        // LOCAL: the family "is ignored", whatever it says.
-        0x20 => return Ok(None),
-        0x21 => {}
-        0x22..=0x2F => return Err(Malformed("the command is neither LOCAL nor PROXY")),
-        _ => return Err(Malformed("the version is neither 1 nor 2")),
-    }
-    match family {
-        0x11 => {
-            let &[a, b, c, d, _, _, _, _, high, low, _, _, ..] = addresses else {
-                return Err(Malformed("the addresses of IPv4 are cut short"));
-            };
-            Ok(Some((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into()))
-        }
-        0x21 => match (addresses.first_chunk(), addresses.get(32..)) {
-            (Some(source), Some(&[high, low, _, _, ..])) => {
-                let source = Ipv6Addr::from_octets(*source);
-                Ok(Some((source, u16::from_be_bytes([high, low])).into()))
-            }
-            _ => Err(Malformed("the addresses of IPv6 are cut short")),
-        },
-        // Assigned, but not TCP: unspecified, datagrams, Unix sockets. No client's address for us.
-        0x00..=0x02 | 0x10 | 0x12 | 0x20 | 0x22 | 0x30..=0x32 => Ok(None),
-        _ => Err(Malformed("the family or the transport has no meaning")),
-    }
 }
 
 impl From<io::Error> for ProxyError {
