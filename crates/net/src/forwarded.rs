@@ -145,10 +145,21 @@ fn forwarded_for(element: &str) -> Option<&str> {
     let mut rest = element;
     loop {
         let (name, value) = rest.split_once('=')?;
-        let (value, behind) = match value.strip_prefix('"') {
-            Some(quoted) => quoted.split_at_checked(closing_quote(quoted)?)?,
-            None => value.split_at(value.find(';').unwrap_or(value.len())),
+        let (value, behind, bare) = match value.strip_prefix('"') {
+            Some(quoted) => {
+                let (value, behind) = quoted.split_at_checked(closing_quote(quoted)?)?;
+                (value, behind, "")
+            }
+            None => {
+                let (value, behind) = value.split_at(value.find(';').unwrap_or(value.len()));
+                (value, behind, value)
+            }
         };
+        // These are in quoted strings only. Elsewhere the element is not one, but what a stray quote
+        // made of several.
+        if [name, bare].iter().any(|bare| bare.contains(['"', ','])) {
+            return None;
+        }
         if name.trim_ascii().eq_ignore_ascii_case("for") && found.replace(value).is_some() {
             return None;
         }
@@ -384,6 +395,9 @@ mod tests {
             "198.51.100.1",
             "for=\"for=198.51.100.1\"",
             "for=\"\\198.51.100.1\"",
+            // Where a quote opens nothing, what follows it is in quotes to whoever reads from the end.
+            "for=198.51.100.1;by=x, for=y\";by=\"b\"",
+            "for=198.51.100.1;a\", b=\"c\"",
         ] {
             forwarded(&["for=6.6.6.6", element, "for=10.2.2.2"], "10.2.2.2:0");
         }
