@@ -23,6 +23,7 @@ mod handshake;
 pub mod handshake_client;
 pub mod handshake_server;
 pub mod operations;
+pub mod proxies;
 pub mod socketio;
 mod wire;
 
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "extensions", run: extensions::run },
     Target { name: "deflate", run: deflate::run },
     Target { name: "operations", run: operations::run },
+    Target { name: "proxies", run: proxies::run },
     Target { name: "engineio", run: engineio::run },
     Target { name: "socketio", run: socketio::run },
 ];
