@@ -9,7 +9,7 @@
 //! ```
 
 use sockeye_websocket::{
-    CloseCode, Connection, Limits, Role, State,
+    CloseCode, Connection, Head, Limits, OpCode, Role, State,
     deflate::{Context, Inflater, Params, WindowBits},
 };
 
@@ -37,10 +37,39 @@ pub fn run(input: &[u8]) {
 
     let connection = || new(flags, &limits);
     let whole = Run::of(connection(), &limits, [wire], Take::All);
+    if flags & 2 == 0 && !matches!(whole.state, State::Failed { .. }) {
+        check_limits(wire, &limits);
+    }
     assert_eq!(Run::of(connection(), &limits, wire.chunks(1), Take::All), whole, "byte by byte");
     assert_eq!(Run::of(connection(), &limits, [wire], Take::One), whole, "event by event");
     if pieces.iter().any(|&len| len > 0) {
         assert_eq!(Run::of(connection(), &limits, cut(wire, pieces), Take::All), whole, "cut");
+    }
+}
+
+/// The frames of what was received without an objection are within the limits.
+fn check_limits(mut wire: &[u8], limits: &Limits) {
+    let (mut fragments, mut declared) = (0, 0);
+    while let Ok(Some((head, size))) = Head::parse(wire) {
+        if head.opcode == OpCode::Close {
+            return;
+        }
+        if !head.opcode.is_control() {
+            (fragments, declared) = match head.opcode {
+                OpCode::Continuation => (fragments + 1, declared + head.len),
+                _ => (1, head.len),
+            };
+            assert!(head.len <= limits.max_frame_size as u64, "a frame of {} bytes", head.len);
+            assert!(fragments <= limits.max_fragments.max(1), "{fragments} fragments");
+            // What is compressed may be longer than what it inflates to.
+            let max = limits.max_message_size as u64;
+            assert!(declared <= max + max / 7 + 64, "a message of {declared} bytes");
+        }
+        let Some(rest) = usize::try_from(head.len).ok().and_then(|len| wire[size..].get(len..))
+        else {
+            return;
+        };
+        wire = rest;
     }
 }
 

@@ -45,6 +45,8 @@ fn line(line: &[u8]) {
     assert!(line.ends_with(b"\r\n"));
     let (family, ip, port) =
         (if client.is_ipv4() { "TCP4" } else { "TCP6" }, client.ip(), client.port());
+    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    assert_eq!((words.len(), words[4]), (6, port.to_string().as_bytes()), "one way to write it");
     let again = format!("PROXY {family} {ip} {ip} {port} 0\r\n");
     assert_eq!(header::parse_text(again.as_bytes()), Ok(Some(client)));
 }
