@@ -145,6 +145,54 @@ fn echo(host: &Host) {
     }
 }
 
+/// What a flood of frames that are no messages may make a connection hold: the rest of a read, while
+/// others have their turn.
+const FLOOD: i64 = 80 * 1024;
+
+#[test]
+fn floods_hold_little_and_leave_nothing() {
+    alone("floods_hold_little_and_leave_nothing", || {
+        let host = Host::on_one_thread(Api::Protocol);
+        let masked = |first: u8, payload: &[u8]| {
+            [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat()
+        };
+        let fragments = |payload: &[u8]| {
+            let between = masked(0x00, payload).repeat(4000);
+            [masked(0x02, payload), between, masked(0x80, payload)].concat()
+        };
+        let pings = |payload: &[u8]| masked(0x89, payload).repeat(200);
+        let pongs =
+            |payload: &[u8]| [&[0x8A, payload.len() as u8][..], payload].concat().repeat(200);
+        for (name, flood, answer) in [
+            ("empty pings", pings(b""), pongs(b"")),
+            ("long pings", pings(&[7; 125]), pongs(&[7; 125])),
+            ("empty fragments", fragments(b""), vec![0x82, 0]),
+            ("tiny fragments", fragments(b"x"), {
+                [&[0x82, 126, 0x0F, 0xA2][..], &[b'x'; 4002]].concat()
+            }),
+        ] {
+            let mut client = host.client();
+            let mut answered = vec![0; answer.len()];
+            let mut round = || {
+                client.write_all(&flood).expect("the server reads");
+                let held = HEAP.live_bytes();
+                client.read_exact(&mut answered).expect("the server answers");
+                assert!(answered == answer, "{name}");
+                held
+            };
+            for _ in 0..20 {
+                round();
+            }
+            let before = quiet();
+            let start = HEAP.live_bytes();
+            let held = (0..200).map(|_| round()).max().expect("some rounds") - start;
+            assert!(held <= FLOOD, "{name} make it hold {held} bytes");
+            let left = quiet().since(&before);
+            assert_eq!(left.bytes(), 0, "{name} leave\n{}", left.split(1));
+        }
+    });
+}
+
 /// What the server is written with.
 #[derive(Clone, Copy)]
 enum Api {
