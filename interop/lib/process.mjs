@@ -87,3 +87,6 @@ export const chatServers = {
     sockeye: (port) => start(binary("SOCKEYE_BIN", "the binary sockeye"), ["serve", "--port", String(port)]),
   }),
 };
+
+/** Starts the server of the example `shared-room`, if Rust's are under test. */
+export const sharedRoom = NODE_ONLY ? undefined : () => start(binary("SOCKEYE_SHARED_ROOM", "the example shared-room"), ["0"]);

@@ -1,6 +1,7 @@
 //! Building our own programs, and finding out where cargo has put them.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde::Deserialize;
 
@@ -46,7 +47,21 @@ impl Programs {
         if profile == Profile::Release {
             command.arg("--release");
         }
-        let messages = process::capture(&mut command)?;
+        Self::run(&mut command)
+    }
+
+    /// Builds an example of a package, soonest.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub(crate) fn example(package: &str, name: &str) -> Result<Self, String> {
+        let mut command = cargo(["build", "--locked", "--message-format=json-render-diagnostics"]);
+        Self::run(command.args(["--package", package, "--example", name]))
+    }
+
+    fn run(command: &mut Command) -> Result<Self, String> {
+        let messages = process::capture(command)?;
         Ok(Self { messages: String::from_utf8_lossy(&messages).into_owned() })
     }
 

@@ -94,8 +94,7 @@ impl Session {
             Packet::Message(data) => Ok(Some(Event::Message(data))),
             Packet::Binary(data) => Ok(Some(Event::Binary(data))),
             Packet::Pong(_) => {
-                self.heartbeat = Heartbeat::PingDue;
-                self.deadline = now.saturating_add(config.ping_interval);
+                self.pong(now, config);
                 Ok(None)
             }
             Packet::Ping(_) => Err(Error::HeartbeatDirection),
@@ -107,6 +106,13 @@ impl Session {
     /// Notes a binary message of the transport, which as a whole is the data of a message.
     pub fn receive_binary(&mut self, now: u64, config: &Config) {
         self.refresh(now, config);
+    }
+
+    /// Notes what is as good as a pong, be one awaited or not: the next ping is due
+    /// [`Config::ping_interval`] from now. For transports with a heartbeat of their own form.
+    pub const fn pong(&mut self, now: u64, config: &Config) {
+        self.heartbeat = Heartbeat::PingDue;
+        self.deadline = now.saturating_add(config.ping_interval);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout): at this millisecond, not later. It

@@ -8,12 +8,12 @@
 //! A text message's buffer begins with headroom for the head of a WebSocket frame, which is
 //! written there, right-aligned, when the packet is made. So the same bytes are both forms: the
 //! whole frame, and (behind the headroom) the Engine.IO packet for a polling payload. Forms that
-//! differ in more than their head (base64, compression, another revision) will be made lazily
-//! beside them and shared likewise.
+//! differ in more than their head are made lazily beside them and shared likewise; so far that is
+//! the one for plain connections, which know neither Engine.IO nor Socket.IO.
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sockeye_engineio::PacketType;
@@ -32,6 +32,8 @@ pub struct Packet {
     frame_start: u8,
     attachments: Box<[Bytes]>,
     compress: bool,
+    /// What plain connections get, once one has asked for it. Boxed, since most packets never have it.
+    plain: OnceLock<Box<Bytes>>,
 }
 
 impl Packet {
@@ -57,6 +59,7 @@ impl Packet {
             frame_start: 0,
             attachments: Box::new([bytes]),
             compress: true,
+            plain: OnceLock::new(),
         })
     }
 
@@ -75,12 +78,14 @@ impl Packet {
         let mut buffer = Vec::with_capacity(128);
         buffer.extend_from_slice(&[0; MAX_SERVER_HEAD]);
         let attachments = encode(&mut buffer)?.into_boxed_slice();
-        let length = buffer.len() - MAX_SERVER_HEAD;
-        let mut head = [0; MAX_SERVER_HEAD];
-        let size = encode_in_headroom(OpCode::Text, length, &mut head);
-        buffer[..MAX_SERVER_HEAD].copy_from_slice(&head);
-        let frame_start = (MAX_SERVER_HEAD - size) as u8;
-        Ok(Arc::new(Self { text: buffer.into(), frame_start, attachments, compress: true }))
+        let frame_start = write_head(&mut buffer) as u8;
+        Ok(Arc::new(Self {
+            text: buffer.into(),
+            frame_start,
+            attachments,
+            compress: true,
+            plain: OnceLock::new(),
+        }))
     }
 
     /// The packet, marked as not worth compressing. No effect on one that others hold already.
@@ -121,10 +126,42 @@ impl Packet {
         self.text.get(MAX_SERVER_HEAD..).unwrap_or_default()
     }
 
+    /// The message as plain connections get it, as a whole WebSocket frame; nothing if it has no such
+    /// form, or is no message.
+    ///
+    /// `encode` is called for the first connection that asks, and appends the text to the buffer it is
+    /// handed (which is not empty), or nothing; it gets the message without Engine.IO's type, and the
+    /// attachments. The others share what it made.
+    pub fn plain_frame(&self, encode: impl FnOnce(&mut Vec<u8>, &str, &[Bytes])) -> &Bytes {
+        self.plain.get_or_init(|| {
+            let message = self.text().strip_prefix(&[PacketType::Message.as_byte()]);
+            let message = message.and_then(|message| std::str::from_utf8(message).ok());
+            let Some(message) = message else { return Box::default() };
+            let mut buffer = Vec::with_capacity(message.len() + 64);
+            buffer.extend_from_slice(&[0; MAX_SERVER_HEAD]);
+            encode(&mut buffer, message, &self.attachments);
+            if buffer.len() == MAX_SERVER_HEAD {
+                return Box::default();
+            }
+            let start = write_head(&mut buffer);
+            Box::new(Bytes::from(buffer).slice(start..))
+        })
+    }
+
     /// The binary attachments that follow it.
     pub fn attachments(&self) -> &[Bytes] {
         &self.attachments
     }
+}
+
+/// Writes the head of a text frame into the headroom at the buffer's beginning, and says where the frame
+/// begins.
+fn write_head(buffer: &mut [u8]) -> usize {
+    let length = buffer.len() - MAX_SERVER_HEAD;
+    let mut head = [0; MAX_SERVER_HEAD];
+    let size = encode_in_headroom(OpCode::Text, length, &mut head);
+    buffer[..MAX_SERVER_HEAD].copy_from_slice(&head);
+    MAX_SERVER_HEAD - size
 }
 
 /// A piece of a packet's wire form.
@@ -195,5 +232,26 @@ mod tests {
     fn attachments_follow_their_text_as_binary_frames() {
         let packet = packet("51-[..]", vec![Bytes::from_static(&[1, 2]), Bytes::new()]);
         assert_eq!(wire(&packet), b"\x81\x08451-[..]\x82\x02\x01\x02\x82\x00");
+    }
+
+    #[test]
+    fn the_plain_form_is_made_once() {
+        let packet = packet("51-[..]", vec![Bytes::from_static(b"a")]);
+        let frame = packet.plain_frame(|buffer, message, attachments| {
+            assert_eq!((message, attachments), ("51-[..]", &[Bytes::from_static(b"a")][..]));
+            buffer.extend_from_slice(b"plain");
+        });
+        assert_eq!(frame[..], b"\x81\x05plain"[..]);
+        let again = packet.plain_frame(|_, _, _| panic!("it is there"));
+        assert_eq!(again.as_ptr(), frame.as_ptr());
+    }
+
+    #[test]
+    fn what_has_no_plain_form_is_nothing() {
+        assert!(packet("1", vec![]).plain_frame(|_, _, _| {}).is_empty());
+        let open = Packet::control(|buffer| buffer.extend_from_slice(b"0{}"));
+        for packet in [open, Packet::binary(Bytes::from_static(b"x"))] {
+            assert!(packet.plain_frame(|_, _, _| panic!("it is no message")).is_empty());
+        }
     }
 }

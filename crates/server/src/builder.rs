@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::config::Config;
 use crate::namespace::{self, Namespace};
 use crate::options::{Builder, Options, millis};
-use crate::server::{Core, Inner, Server};
+use crate::server::{Core, Inner, PlainRoute, Server};
 
 /// Makes a [`Server`].
 pub type ServerBuilder = Builder<SocketIo>;
@@ -20,6 +20,7 @@ pub struct SocketIo {
     config: Config,
     namespaces: Vec<Namespace>,
     bundle: Bundle,
+    plain: Vec<PlainRoute>,
 }
 
 impl Default for ServerBuilder {
@@ -32,6 +33,48 @@ impl ServerBuilder {
     /// Adds a namespace. Of several with one path, the last counts.
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.kind.namespaces.push(namespace);
+        self
+    }
+
+    /// Takes plain connections at a path: WebSockets without Engine.IO and Socket.IO, for programs that have
+    /// only a WebSocket library. Each is a socket of the one `namespace`, beside those of Socket.IO clients:
+    /// the same handlers, rooms, acks, limits and hooks. Default: none anywhere.
+    ///
+    /// What is said over them is JSON:
+    ///
+    /// | message | from | is |
+    /// |---|---|---|
+    /// | `{"connected":{"id":"…"}}` | the server | the client is let in |
+    /// | `{"event":"chat message","args":["hi"]}` | both | an event |
+    /// | `{"event":"chat message","args":["hi"],"id":7}` | both | an event that wants an answer |
+    /// | `{"ack":7,"args":["posted"]}` | both | the answer |
+    /// | `{"error":{"message":"…"}}` | the server | what is wrong; then it closes |
+    ///
+    /// Binary within `args` is `{"$binary":"<base64>"}`, and a key like that which is meant as it stands has
+    /// one `$` more. The server closes with 1000 and the reason when it disconnects the socket, with 1001 when
+    /// it shuts down or a ping is not answered, with 1003 for a binary message, 1007 for a message that is
+    /// none of these, 1008 for a client that is refused or passed a limit, and 1009 for a message that is too
+    /// large. The client ends by closing. `sockeye_socketio::plain` has all of it.
+    ///
+    /// The `auth` of the connect handler is the parameter `auth` of the query, a JSON object: as in
+    /// `ws://host/plain?auth=%7B%22token%22%3A%22x%22%7D`. Proxies write queries into their logs: a secret is
+    /// better off in a header, which [`handshake`](crate::Socket::handshake) has. The heartbeat of
+    /// [`ping_interval`](Self::ping_interval) and [`ping_timeout`](Self::ping_timeout) goes by WebSocket pings,
+    /// and everything that is heard of the client counts as an answer.
+    ///
+    /// The path is matched as a whole, be it within the server's own [`path`](Self::path); of several
+    /// namespaces for one path, the last counts. A namespace that was not built refuses each client.
+    ///
+    /// ```
+    /// use sockeye_server::{Namespace, Server};
+    ///
+    /// let io = Server::builder().namespace(Namespace::new("/chat")).plain("/plain", "/chat").build();
+    /// ```
+    pub fn plain(mut self, path: &str, namespace: &str) -> Self {
+        let slash = |path: &str| format!("/{}", path.strip_prefix('/').unwrap_or(path));
+        let route = PlainRoute { path: slash(path).into(), namespace: slash(namespace).into() };
+        self.kind.plain.retain(|other| other.path != route.path);
+        self.kind.plain.push(route);
         self
     }
 
@@ -120,7 +163,7 @@ impl ServerBuilder {
 
     /// The server, not listening yet.
     pub fn build(self) -> Server {
-        let Self { options, kind: SocketIo { mut config, namespaces, bundle } } = self;
+        let Self { options, kind: SocketIo { mut config, namespaces, bundle, plain } } = self;
         config.max_buffered_bytes = options.transport.max_buffered_bytes;
         let core = Arc::new(Core::new(config));
         let namespaces = namespaces
@@ -131,6 +174,6 @@ impl ServerBuilder {
             })
             .collect();
         let site = options.build();
-        Server { inner: Arc::new(Inner { site, core, namespaces, bundle }) }
+        Server { inner: Arc::new(Inner { site, core, namespaces, bundle, plain }) }
     }
 }

@@ -3,6 +3,7 @@
 //! It belongs to the session's task. Other tasks leave word in the [`Link`].
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,6 +26,10 @@ use crate::namespace;
 use crate::server::Inner;
 use crate::socket::Socket;
 
+mod plain;
+
+pub(crate) use plain::PlainClient;
+
 /// One client's Socket.IO.
 pub(crate) struct Client {
     server: Arc<Inner>,
@@ -36,6 +41,8 @@ pub(crate) struct Client {
     dispatch: Dispatch<Socket>,
     /// Why the sockets end, where Engine.IO has no word for it.
     reason: Option<DisconnectReason>,
+    /// A namespace has refused the client.
+    refused: bool,
 }
 
 /// A socket of this client.
@@ -56,6 +63,7 @@ impl Client {
             asked: 0,
             dispatch: Dispatch::default(),
             reason: None,
+            refused: false,
         }
     }
 
@@ -153,7 +161,12 @@ impl Client {
         if !self.protocol.refused(path) {
             return;
         }
+        self.refused = true;
         self.server.core.counters.connects_refused.count();
+        self.say_no(path, refusal);
+    }
+
+    fn say_no(&self, path: &str, refusal: &Refusal) {
         let data = refusal.data.as_deref();
         let packet = Packet::message(|buffer| {
             encode::connect_error(buffer, path, &refusal.message, data).map(|()| Vec::new())
@@ -202,9 +215,13 @@ impl Client {
     }
 
     fn fail(&mut self, error: &socketio::Error) -> Flow {
+        self.violated(error, error.reason())
+    }
+
+    fn violated(&mut self, error: &dyn Display, reason: DisconnectReason) -> Flow {
         tracing::debug!(target: "socket.io:client", %error, "the session ends");
         self.server.core.counters.violations.count();
-        self.reason = Some(error.reason());
+        self.reason = Some(reason);
         ControlFlow::Break(CloseReason::ForcedClose)
     }
 

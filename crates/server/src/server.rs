@@ -40,6 +40,15 @@ pub(crate) struct Inner {
     pub(crate) core: Arc<Core>,
     pub(crate) namespaces: HashMap<Box<str>, Arc<namespace::Inner>>,
     pub(crate) bundle: Bundle,
+    /// Where plain connections are taken.
+    pub(crate) plain: Vec<PlainRoute>,
+}
+
+/// A path for plain connections, and the namespace that they are in.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainRoute {
+    pub(crate) path: Box<str>,
+    pub(crate) namespace: Arc<str>,
 }
 
 /// What namespaces and sockets need of their server.

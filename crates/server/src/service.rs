@@ -8,9 +8,9 @@ use sockeye_net::http::Body;
 use sockeye_transport::Shared;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use crate::client::Client;
+use crate::client::{Client, PlainClient};
 use crate::server::Server;
-use crate::site::{self, App, HttpService, Site};
+use crate::site::{self, App, Beside, HttpService, Site};
 
 /// The Socket.IO server in somebody else's HTTP server; see [`Server::service`].
 pub type SocketIoService = HttpService<Server>;
@@ -69,6 +69,22 @@ impl App for Server {
 
     fn handler(&self, session: &Arc<Shared>) -> Client {
         Client::new(self.inner.clone(), session)
+    }
+
+    fn beside(&self, path: &str) -> Option<Beside<Client>> {
+        let route = self.inner.plain.iter().find(|route| *route.path == *path)?;
+        let (server, namespace) = (self.inner.clone(), route.namespace.clone());
+        Some(Box::new(move |request| {
+            let inner = server.clone();
+            server
+                .site
+                .engine
+                .answer_plain(request, move |session| PlainClient::new(inner, namespace, session))
+        }))
+    }
+
+    fn paths_beside(&self) -> Vec<&str> {
+        self.inner.plain.iter().map(|route| &*route.path).collect()
     }
 
     fn file(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>> {

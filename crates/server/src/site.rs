@@ -102,6 +102,9 @@ async fn quiet(engine: &Engine) {
     }
 }
 
+/// Answers a request for a path that is the server's and not the engine's.
+pub(crate) type Beside<H> = Box<dyn FnOnce(transport::Request) -> Answering<H> + Send>;
+
 /// A server that has a [`Site`].
 pub(crate) trait App: Clone + Send + Sync + Unpin + 'static {
     /// Who gets the messages of its sessions.
@@ -113,29 +116,59 @@ pub(crate) trait App: Clone + Send + Sync + Unpin + 'static {
     /// Makes the handler of a session that is about to open.
     fn handler(&self, session: &Arc<Shared>) -> Self::Handler;
 
+    /// Who answers the requests for a path that is the server's and not the engine's, if it is one.
+    fn beside(&self, path: &str) -> Option<Beside<Self::Handler>> {
+        let _ = path;
+        None
+    }
+
+    /// All paths of that kind.
+    fn paths_beside(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// A file of this name under the server's path.
     fn file(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>>;
 }
 
-fn answer<A: App, B>(
-    app: &A,
-    rest: &str,
-    request: transport::Request,
-    body: B,
-) -> Answering<A::Handler>
-where
-    B: HttpBody + Send + 'static,
-    B::Data: Send,
-{
-    let engine = &app.site().engine;
-    if request.method != Method::OPTIONS
-        && let Some(mut file) = app.file(rest, &request.headers)
-    {
-        engine.apply_cors(&request, file.headers_mut());
-        return Box::pin(std::future::ready(Answer::Http(file)));
+/// Where within the server a request goes.
+enum Place<H: Handler> {
+    /// To the engine, or for a file: the rest of the path.
+    Engine(String),
+    Beside(Beside<H>),
+}
+
+impl<H: Handler> Place<H> {
+    /// None if the path is not the server's.
+    fn of<A: App<Handler = H>>(app: &A, path: &str) -> Option<Self> {
+        let engine = || Some(Self::Engine(app.site().rest(path)?.to_owned()));
+        app.beside(path).map(Self::Beside).or_else(engine)
     }
-    let server = app.clone();
-    engine.answer(request, body, move |session| server.handler(session))
+
+    fn answer<A: App<Handler = H>, B>(
+        self,
+        app: &A,
+        request: transport::Request,
+        body: B,
+    ) -> Answering<H>
+    where
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+    {
+        let rest = match self {
+            Self::Engine(rest) => rest,
+            Self::Beside(answer) => return answer(request),
+        };
+        let engine = &app.site().engine;
+        if request.method != Method::OPTIONS
+            && let Some(mut file) = app.file(&rest, &request.headers)
+        {
+            engine.apply_cors(&request, file.headers_mut());
+            return Box::pin(std::future::ready(Answer::Http(file)));
+        }
+        let server = app.clone();
+        engine.answer(request, body, move |session| server.handler(session))
+    }
 }
 
 /// Serves until the site is closed. Dropping the future begins to close it.
@@ -170,10 +203,9 @@ impl<A: App> Endpoint for Face<A> {
     ) -> impl Future<Output = Answer<Self::Successor>> + Send + use<A> {
         let Self(app) = self;
         let site = app.site();
-        if let Some(rest) = site.rest(request.uri().path()) {
-            let rest = rest.to_owned();
+        if let Some(place) = Place::of(app, request.uri().path()) {
             let (parts, body) = request.into_parts();
-            return answer(app, &rest, site.engine.request(parts, peer), body);
+            return place.answer(app, site.engine.request(parts, peer), body);
         }
         match &site.fallback {
             Some(fallback) => {
@@ -205,15 +237,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let path = original_path(&request);
-        let Some(rest) = self.app.site().rest(&path).map(str::to_owned) else {
+        let Some(place) = Place::of(&self.app, &original_path(&request)) else {
             return Box::pin(std::future::ready(Ok(not_found())));
         };
         let peer = address(&request);
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
         let request = self.app.site().engine.request(parts, peer);
-        let answering = answer(&self.app, &rest, request, body);
+        let answering = place.answer(&self.app, request, body);
         Box::pin(async move {
             Ok(match answering.await {
                 Answer::Http(response) => response,
@@ -226,14 +257,17 @@ where
     }
 }
 
-/// The service as an axum router: at the site's path, and at all below it.
+/// The service as an axum router: at the site's path, at all below it, and at the paths beside it.
 #[cfg(feature = "axum")]
 pub(crate) fn router<A: App, S: Clone + Send + Sync + 'static>(app: &A) -> axum::Router<S> {
     let service = || HttpService { app: app.clone() };
     let Site { path, trailing_slash, .. } = app.site();
-    let router = axum::Router::new()
+    let mut router = axum::Router::new()
         .route_service(&format!("{path}/"), service())
         .route_service(&format!("{path}/{{*rest}}"), service());
+    for beside in app.paths_beside() {
+        router = router.route_service(beside, service());
+    }
     if *trailing_slash || path.is_empty() { router } else { router.route_service(path, service()) }
 }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::{
     Body, Error, Kind, Limit, Limits, Membership, Misbehaviour, attachments::Assembly, decode,
-    namespaces::Namespaces, packet::Packet, surrogates::mend,
+    namespaces::Namespaces, packet::Packet, plain, surrogates::mend,
 };
 
 /// The server's side of one Socket.IO connection.
@@ -145,6 +145,44 @@ impl Connection {
         // The server may have ended the namespace while attachments were on their way.
         let left = self.namespaces.get(assembly.namespace()) == Some(Membership::Left);
         Ok(if left { None } else { assembly.into_event() })
+    }
+
+    /// The client wants to join a namespace, though it sent no CONNECT: its connection is
+    /// [plain], and its address says so.
+    ///
+    /// # Errors
+    ///
+    /// As if it had sent one: the session is over, with the error's [reason](Error::reason).
+    pub fn join(&mut self, limits: &Limits, namespace: &str) -> Result<(), Error> {
+        self.connect(limits, namespace, self.namespaces.get(namespace))
+    }
+
+    /// Takes a text message of a [plain] connection, for the namespace that it
+    /// [joined](Self::join). `None`: there is nothing to do for it.
+    ///
+    /// # Errors
+    ///
+    /// The connection is over, with the error's [code](plain::Error::close_code).
+    pub fn receive_plain<'a>(
+        &mut self,
+        limits: &Limits,
+        namespace: &'a str,
+        text: &'a str,
+    ) -> Result<Option<Event<'a>>, plain::Error> {
+        let message = plain::decode(text, limits)?;
+        let membership = self.namespaces.get(namespace);
+        if !matches!(membership, Some(Membership::Connecting | Membership::Joined)) {
+            return Ok(None);
+        }
+        let namespace = Cow::Borrowed(namespace);
+        Ok(Some(match message {
+            plain::Message::Event { name, args, attachments, id } => {
+                Event::Event { namespace, name, args, attachments, ack: id }
+            }
+            plain::Message::Ack { id, args, attachments } => {
+                Event::Ack { namespace, id, args, attachments }
+            }
+        }))
     }
 
     /// The layer above has let the client into a namespace. `false`: it is not connecting any more,

@@ -11,6 +11,7 @@
 //!   types once somebody knows which; who never does takes [`Value`] and [`Args`].
 //! - Out: the functions of [`encode`] append packets to a buffer. They keep no state, so that any
 //!   thread can encode, once for many receivers.
+//! - [`plain`]: the same events, both ways, for programs that have a WebSocket and no Socket.IO.
 //!
 //! # Invariants
 //!
@@ -35,6 +36,7 @@ mod extract;
 mod limits;
 mod namespaces;
 mod packet;
+pub mod plain;
 mod reason;
 mod restore;
 mod spread;

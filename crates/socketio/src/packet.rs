@@ -200,7 +200,11 @@ fn split_digits(text: &str) -> (&str, &str) {
 }
 
 /// Data that may be missing, and else is JSON that begins in one of these ways.
-fn optional<'a>(kind: Kind, data: &'a str, starts: &[&str]) -> Result<Option<&'a str>, Error> {
+pub(crate) fn optional<'a>(
+    kind: Kind,
+    data: &'a str,
+    starts: &[&str],
+) -> Result<Option<&'a str>, Error> {
     if data.is_empty() {
         return Ok(None);
     }
@@ -213,7 +217,7 @@ fn optional<'a>(kind: Kind, data: &'a str, starts: &[&str]) -> Result<Option<&'a
 }
 
 /// What stands between the brackets of a well-formed array.
-fn inside(array: &str) -> &str {
+pub(crate) fn inside(array: &str) -> &str {
     let array = array.trim_end_matches(JSON_SPACE);
     array
         .strip_prefix('[')
@@ -222,7 +226,7 @@ fn inside(array: &str) -> &str {
         .trim_matches(JSON_SPACE)
 }
 
-const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+pub(crate) const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 fn event(kind: Kind, data: &str) -> Result<Body<'_>, Error> {
     if data.is_empty() {

@@ -1,5 +1,7 @@
 //! Where sessions come from: the judge of requests, and what each of them leads to.
 
+mod plain;
+
 use std::fmt;
 use std::future::ready;
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sockeye_engineio::{self as engineio, payload};
 use sockeye_hub::{Packet, Piece};
 use sockeye_net::Cork;
+use sockeye_socketio::plain;
 use sockeye_websocket::{OpCode, frame};
 
 /// One logical packet, without a wire form yet.
@@ -45,6 +46,14 @@ impl Entry {
                 Piece::Shared(bytes, from) => cork.put(bytes, from),
             }),
             Self::Ping => frame::append(cork.buffer(), OpCode::Text, b"2"),
+        }
+    }
+
+    /// Puts the entry's form for plain connections into the cork.
+    pub(crate) fn encode_plain(&self, cork: &mut Cork) {
+        match self {
+            Self::Packet(packet) => cork.put(packet.plain_frame(plain::encode), 0),
+            Self::Ping => frame::append(cork.buffer(), OpCode::Ping, b""),
         }
     }
 

@@ -6,6 +6,7 @@ use std::task::Context;
 
 use sockeye_engineio::CloseReason;
 use sockeye_net::Intake;
+use sockeye_websocket::CloseCode;
 
 /// Whether the session goes on, or why it ends.
 pub type Flow = ControlFlow<CloseReason>;
@@ -38,6 +39,12 @@ pub trait Handler: Unpin + Send + 'static {
 
     /// The session goes on over a websocket.
     fn upgraded(&mut self) {}
+
+    /// The status code and reason that a plain connection is closed with, if it is the handler that
+    /// knows. Asked when the session ends.
+    fn farewell(&self) -> Option<(CloseCode, Cow<'static, str>)> {
+        None
+    }
 
     /// The session is over. The last call, made exactly once; of a session that never opened, the only one.
     fn closed(&mut self, now: u64, reason: CloseReason);

@@ -12,6 +12,7 @@
 //! | `session`, `shared`, `handler`, `entry`, `throttle` | one session: its task's part, everyone's part, who it is for, what waits in its outbox, how fast its client may send |
 //! | `task`, `polling`, `door` | how it is driven while it polls, and how requests reach it |
 //! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
+//! | `engine/plain`, `session/plain` | sessions on plain connections, without Engine.IO: how they open, and what they do otherwise |
 //! | `probe` | a websocket on its way to become a session's transport |
 //! | `config`, `cookie`, `cors`, `hooks`, `handshake`, `request` | the options, and what is known of a client |
 //!

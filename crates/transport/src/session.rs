@@ -1,6 +1,8 @@
 //! One Engine.IO session: what stands between its driver (that of a websocket, or of polling) and
 //! the [`Handler`] of its messages.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use crate::handler::{Flow, Handler};
 use crate::sessions::{Alive, Sessions};
 use crate::shared::Shared;
 use crate::throttle::Throttle;
+
+pub(crate) use plain::Plain;
 
 /// The state of one session, owned by its task.
 pub struct Session<H: Handler> {
@@ -83,6 +87,17 @@ impl<H: Handler> Session<H> {
         self.engine = engineio::Session::open(now, &self.sessions.config.engine);
         let flow = self.handler.opened(now, cx);
         self.follow(flow)
+    }
+
+    /// A message has come.
+    fn spend(&mut self, now: u64, message: &Message<'_>) {
+        if let Some(throttle) = &mut self.throttle {
+            let bytes = match message {
+                Message::Text(text) => text.len(),
+                Message::Binary(bytes) => bytes.len(),
+            };
+            throttle.spend(now, &self.sessions.config, bytes);
+        }
     }
 
     /// The session goes on over another transport.
@@ -183,13 +198,7 @@ impl<H: Handler> Protocol for Session<H> {
         _reply: &mut Cork,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Close> {
-        if let Some(throttle) = &mut self.throttle {
-            let bytes = match &message {
-                Message::Text(text) => text.len(),
-                Message::Binary(bytes) => bytes.len(),
-            };
-            throttle.spend(now, &self.sessions.config, bytes);
-        }
+        self.spend(now, &message);
         let flow = match message {
             Message::Text(text) => self.receive_text(now, &text, cx),
             Message::Binary(bytes) => self.receive_binary(now, bytes, cx),

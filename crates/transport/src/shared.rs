@@ -1,7 +1,7 @@
 //! What other tasks hold of a session.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use sockeye_engineio::{CloseReason, Sid};
@@ -22,8 +22,8 @@ pub struct Shared {
     writer: SharedWriter,
     closing: OnceLock<CloseReason>,
     open: AtomicBool,
-    /// The client cannot take binary messages over its websocket.
-    base64: AtomicBool,
+    /// The [`Form`] of what the client gets over its websocket.
+    form: AtomicU8,
     /// The session began on a websocket, or has upgraded to one.
     pub(crate) websocket: AtomicBool,
     /// There while the session polls.
@@ -41,7 +41,7 @@ impl Shared {
     ) -> Self {
         Self {
             sid,
-            base64: AtomicBool::new(false),
+            form: AtomicU8::new(Form::Native as u8),
             websocket: AtomicBool::new(door.is_none()),
             door: Mutex::new(door),
             outbox: Outbox::new(max_buffered_bytes),
@@ -98,12 +98,21 @@ impl Shared {
     }
 
     pub(crate) fn set_base64(&self, base64: bool) {
-        self.base64.store(base64, Ordering::Relaxed);
+        self.set_form(if base64 { Form::Base64 } else { Form::Native });
+    }
+
+    pub(crate) fn set_form(&self, form: Form) {
+        self.form.store(form as u8, Ordering::Relaxed);
     }
 
     /// Puts an entry's WebSocket form, as this client can take it, into the cork.
     pub(crate) fn encode_frames(&self, entry: &Entry, cork: &mut Cork) {
-        entry.encode_frames(self.base64.load(Ordering::Relaxed), cork);
+        let form = self.form.load(Ordering::Relaxed);
+        if form == Form::Plain as u8 {
+            entry.encode_plain(cork);
+        } else {
+            entry.encode_frames(form == Form::Base64 as u8, cork);
+        }
     }
 
     /// Why the session is over, or is to be.
@@ -115,6 +124,18 @@ impl Shared {
         self.open.store(false, Ordering::Release);
         *self.closing.get_or_init(|| reason)
     }
+}
+
+/// How packets are written over a websocket.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Form {
+    /// As the protocol has it.
+    Native,
+    /// Binary as base64: the client cannot take binary messages.
+    Base64,
+    /// Without Engine.IO and Socket.IO: see [`sockeye_socketio::plain`].
+    Plain,
 }
 
 impl Wired for Shared {

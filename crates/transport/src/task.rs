@@ -10,7 +10,7 @@ use sockeye_net::{Driver, Io};
 use crate::handler::Handler;
 use crate::polling::{End, Polling};
 use crate::probe::Probe;
-use crate::session::Session;
+use crate::session::{Plain, Session};
 
 /// What goes on behind a `101` of the engine.
 pub struct Upgraded<H: Handler>(Next<H>);
@@ -18,7 +18,14 @@ pub struct Upgraded<H: Handler>(Next<H>);
 enum Next<H: Handler> {
     Session(Session<H>),
     Probe(Box<Probe>),
+    Plain(Start),
 }
+
+/// A task that is not of the kind that most sessions are.
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Begins one.
+type Start = Box<dyn FnOnce(Io, &[u8]) -> Boxed + Send>;
 
 impl<H: Handler> Upgraded<H> {
     /// A new session on the websocket.
@@ -30,6 +37,14 @@ impl<H: Handler> Upgraded<H> {
     pub(crate) fn probe(probe: Probe) -> Self {
         Self(Next::Probe(Box::new(probe)))
     }
+
+    /// A new session on a plain connection, with a handler of its own kind.
+    pub(crate) fn plain<P: Handler>(session: Session<P>) -> Self {
+        let start = |io: Io, leftover: &[u8]| -> Boxed {
+            Box::pin(Driver::new(io, leftover, Plain::new(session)))
+        };
+        Self(Next::Plain(Box::new(start)))
+    }
 }
 
 impl<H: Handler> Successor for Upgraded<H> {
@@ -38,7 +53,8 @@ impl<H: Handler> Successor for Upgraded<H> {
     fn start(self, io: Io, leftover: &[u8]) -> Task<H> {
         Task(match self.0 {
             Next::Session(session) => Stage::Websocket(Driver::new(io, leftover, session)),
-            Next::Probe(probe) => Stage::Probe(Box::pin(probe.run(io, leftover.to_vec()))),
+            Next::Probe(probe) => Stage::Other(Box::pin(probe.run(io, leftover.to_vec()))),
+            Next::Plain(start) => Stage::Other(start(io, leftover)),
         })
     }
 }
@@ -52,7 +68,8 @@ pub struct Task<H: Handler>(Stage<H>);
               the task's size"
 )]
 enum Stage<H: Handler> {
-    Probe(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// A probe, or a plain connection.
+    Other(Boxed),
     Polling(Box<Polling<H>>),
     Websocket(Driver<Session<H>>),
     Over,
@@ -70,7 +87,7 @@ impl<H: Handler> Future for Task<H> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.0 {
-                Stage::Probe(probe) => return probe.as_mut().poll(cx),
+                Stage::Other(task) => return task.as_mut().poll(cx),
                 Stage::Websocket(driver) => return Pin::new(driver).poll(cx),
                 Stage::Over => return Poll::Ready(()),
                 Stage::Polling(polling) => {
@@ -88,7 +105,7 @@ impl<H: Handler> Future for Task<H> {
 impl<H: Handler> std::fmt::Debug for Task<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &self.0 {
-            Stage::Probe(_) => "Probe",
+            Stage::Other(_) => "Other",
             Stage::Polling(_) => "Polling",
             Stage::Websocket(_) => "Websocket",
             Stage::Over => "Over",
@@ -101,6 +118,7 @@ impl<H: Handler> std::fmt::Debug for Upgraded<H> {
         f.write_str(match &self.0 {
             Next::Session(_) => "Session",
             Next::Probe(_) => "Probe",
+            Next::Plain(_) => "Plain",
         })
     }
 }

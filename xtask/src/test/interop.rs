@@ -1,9 +1,9 @@
 //! The tests in `interop/`: the official npm clients and a browser against our programs.
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
-//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER` and `SOCKEYE_WEBSOCKET_SERVER`
-//! are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and `PYTHON` a Python
-//! with the packages of `interop/requirements.txt`.
+//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER`, `SOCKEYE_WEBSOCKET_SERVER` and
+//! `SOCKEYE_SHARED_ROOM` are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and
+//! `PYTHON` a Python with the packages of `interop/requirements.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
     }
     install_clients(&directory, &tools.npm)?;
     let programs = Programs::build(&["sockeye-cli", "sockeye-interop"], Profile::Dev)?;
+    let shared_room = Programs::example("sockeye", "shared-room")?;
     let mut node = Command::new(&tools.node);
     node.current_dir(&directory)
         .args(["--test", "--test-reporter=spec"])
@@ -41,6 +42,7 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
         .env("SOCKEYE_INTEROP_SERVER", programs.path("sockeye-interop-server")?)
         .env("SOCKEYE_ENGINE_SERVER", programs.path("sockeye-engine-server")?)
         .env("SOCKEYE_WEBSOCKET_SERVER", programs.path("sockeye-websocket-server")?)
+        .env("SOCKEYE_SHARED_ROOM", shared_room.path("shared-room")?)
         .env("CHROMIUM", &tools.chromium)
         .env("NGINX", &tools.nginx)
         .env("PYTHON", environment.python())

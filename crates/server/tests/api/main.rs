@@ -26,6 +26,7 @@ mod metrics;
 mod options;
 mod order;
 mod own_handlers;
+mod plain;
 mod polling;
 mod protection;
 mod proxies;
