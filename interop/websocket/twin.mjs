@@ -6,7 +6,7 @@ import { within } from "../engine/transcript.mjs";
 import { startWebSocketServer } from "../lib/process.mjs";
 
 /** Whether the server speaks permessage-deflate: every test in this directory goes by it. */
-export const COMPRESSION = false;
+export const COMPRESSION = true;
 
 /** Checks the extensions that the server has agreed to, offered by a client that can compress. */
 export function assertAgreed(extensions, withCompression = /^permessage-deflate\b/) {

@@ -29,6 +29,9 @@ use verdict::Verdict;
 const SUBJECT: &str = "sockeye-autobahn";
 const PACKAGE: &str = "sockeye-interop";
 
+/// What starts the runner.
+const RUNNER: &str = "interop/autobahn/run-cases.py";
+
 /// Cases that the runner may have under way at a time. More would only wait for a core.
 const PARALLEL: &str = "4";
 
@@ -42,7 +45,7 @@ pub(crate) enum Role {
 }
 
 /// The roles that are tested if none is asked for.
-pub(crate) const ROLES: &[Role] = &[Role::Server];
+pub(crate) const ROLES: &[Role] = &[Role::Server, Role::Client];
 
 /// What to run.
 #[derive(Args)]
@@ -146,8 +149,8 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     fn kosoku(&self, mode: &str) -> Command {
-        let mut command = Command::new(self.environment.program("kosoku"));
-        command.args(["-m", mode, "-o"]).arg(self.report);
+        let mut command = Command::new(self.environment.python());
+        command.arg(process::root().join(RUNNER)).args(["-m", mode, "-o"]).arg(self.report);
         // By name, each of them: its own patterns match otherwise than ours.
         for case in self.cases {
             command.args(["-i", case]);

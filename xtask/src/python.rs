@@ -49,11 +49,6 @@ impl Environment {
 
     /// Its Python.
     pub(crate) fn python(&self) -> PathBuf {
-        self.program("python")
-    }
-
-    /// A program that one of the packages brings.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.directory.join("bin").join(name)
+        self.directory.join("bin").join("python")
     }
 }

@@ -13,7 +13,7 @@ use crate::tally::Tally;
 
 /// Whether the program under test speaks permessage-deflate (RFC 7692). Without it the cases of
 /// [`COMPRESSED`] must come back as UNIMPLEMENTED, and with it as OK.
-const COMPRESSION: bool = false;
+const COMPRESSION: bool = true;
 
 /// The sections that negotiate compression.
 const COMPRESSED: &[&str] = &["12.", "13."];
