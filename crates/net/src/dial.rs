@@ -1,7 +1,8 @@
 //! The client's way to an open WebSocket, as far as the byte stream behind the `101`.
 //!
 //! [`connect`] takes one step after the other: DNS, TCP, the proxy, TLS, the opening handshake. Each has
-//! its deadline and its [`Error`]. Nothing is spawned, so that dropping the future ends everything.
+//! its deadline and its [`Error`]. Nothing is spawned but the task of a connection that speaks HTTP/2, so that
+//! dropping the future ends everything.
 //!
 //! ```no_run
 //! use sockeye_net::dial::{Options, connect};
@@ -20,6 +21,8 @@ mod credentials;
 mod error;
 mod exchange;
 mod options;
+#[cfg(feature = "http2")]
+mod pool;
 mod proxy;
 mod race;
 mod target;
@@ -38,8 +41,14 @@ use crate::io::Io;
 use budget::{Budget, Deadline};
 
 pub use credentials::Credentials;
+#[cfg(feature = "http2")]
+pub use error::Http2Error;
 pub use error::{Error, Phase, ProxyError, Rejection};
+#[cfg(feature = "http2")]
+pub use options::HttpVersion;
 pub use options::{Options, OptionsError, Secure, Securing, Timeouts};
+#[cfg(feature = "http2")]
+pub use pool::Pool;
 pub use proxy::{EnvironmentError, Proxy};
 pub use race::Attempt;
 pub use target::{Target, UrlError};
@@ -71,6 +80,9 @@ pub struct Opened {
 /// Every check of RFC 6455 §4.1 is made. Redirects are not followed; an answer's head is read up to 16 KiB
 /// and 100 lines.
 ///
+/// With HTTP/2 the connection is this WebSocket's alone; a `Pool` shares it. Its task is spawned,
+/// and ends with it.
+///
 /// Dropped before it is done, it closes whatever it had opened. Only a DNS lookup that is under way goes on
 /// in its thread, and nobody hears of its result.
 ///
@@ -78,23 +90,34 @@ pub struct Opened {
 ///
 /// Which step failed, and why.
 pub async fn connect(target: &Target, options: &Options) -> Result<Opened, Error> {
+    #[cfg(feature = "http2")]
+    if options.http != HttpVersion::Http1 {
+        return Pool::new().connect(target, options).await;
+    }
     // The steps' states are large, and are over soon.
     Box::pin(dial(target, options)).await
 }
 
 async fn dial(target: &Target, options: &Options) -> Result<Opened, Error> {
     options.validate()?;
+    let budget = Budget::new(options.timeouts.total);
+    let (io, peer) = reach_target(target, options, budget, None).await?;
+    shake_hands(io, peer, target, options, budget).await
+}
+
+/// The stream on which the target is spoken to, offering these protocols if it is secure.
+async fn reach_target(
+    target: &Target,
+    options: &Options,
+    budget: Budget,
+    protocols: Option<&[&[u8]]>,
+) -> Result<(Io, SocketAddr), Error> {
     let tls = match (target.is_secure(), &options.tls) {
         (true, None) => return Err(Error::WithoutTls),
         (true, Some(tls)) => Some(tls),
         (false, _) => None,
     };
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| Error::Random(error.into()))?;
-    let key = client::key(nonce);
-
     let Options { timeouts, proxy, .. } = options;
-    let budget = Budget::new(timeouts.total);
     let (host, port) = match proxy {
         Some(proxy) => (proxy.host(), proxy.port()),
         None => (target.host(), target.port()),
@@ -110,14 +133,19 @@ async fn dial(target: &Target, options: &Options) -> Result<Opened, Error> {
     let io = match tls {
         Some(tls) => {
             let securing = async {
-                let secured = tls.secure(stream, target.host()).await;
+                let securing = match protocols {
+                    #[cfg(feature = "http2")]
+                    Some(protocols) => tls.secure_offering(stream, target.host(), protocols),
+                    _ => tls.secure(stream, target.host()),
+                };
+                let secured = securing.await;
                 secured.map_err(|source| Error::Tls { host: target.host().to_owned(), source })
             };
             budget.spend(Phase::Tls, timeouts.tls, securing).await?
         }
         None => Io::from(stream),
     };
-    shake_hands(io, peer, target, options, &key, budget).await
+    Ok((io, peer))
 }
 
 /// The addresses of a host.
@@ -207,9 +235,11 @@ async fn shake_hands(
     peer: SocketAddr,
     target: &Target,
     options: &Options,
-    key: &str,
     budget: Budget,
 ) -> Result<Opened, Error> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(|error| Error::Random(error.into()))?;
+    let key = &client::key(nonce);
     let deadline = budget.deadline(options.timeouts.http);
     let late = |deadline: Deadline| deadline.missed(Phase::Http);
     let exchanging = exchange::exchange(io, options.request(target, key));

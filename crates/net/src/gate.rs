@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use crate::addresses::{Addresses, Admission, Limits, Refused};
 use crate::clock;
 use crate::forwarded::TrustedProxies;
+#[cfg(feature = "http2")]
+use crate::http2::Http2;
 use crate::io::Io;
 #[cfg(feature = "tls")]
 use crate::tls;
@@ -20,11 +22,13 @@ use crate::wheel::sleep;
 /// The options of a listener.
 #[derive(Clone, Debug)]
 pub struct Listening {
-    /// How long a client may take to send a request's head, and to begin its next request. The PROXY
-    /// header has the same time. Default: 30 s.
+    /// How long a client may take to send a request's head, and to begin its next request; over HTTP/2, to
+    /// open another stream when it has none. The PROXY header has the same time, and so has what HTTP/2 is
+    /// known by. Default: 30 s.
     pub head_timeout: Duration,
     /// How long a client may take to take what it is sent over HTTP, and a second more for each KB that it
-    /// takes meanwhile. Default: 30 s.
+    /// takes meanwhile. Over HTTP/2 that goes for each stream's answer, and for the connection as a whole,
+    /// WebSockets and all. Default: 30 s.
     pub write_timeout: Duration,
     /// Proxies whose connections have many clients behind them, so that they count for no address.
     /// Default: none.
@@ -33,6 +37,10 @@ pub struct Listening {
     pub proxy_protocol: bool,
     /// How many connections there may be, and how fast an address may open them. Default: no limits.
     pub limits: Limits,
+    /// How HTTP/2 is spoken with clients that choose it: by ALPN with TLS, else by beginning with it. `None`
+    /// leaves HTTP/1.1. Default: HTTP/2 with its own defaults.
+    #[cfg(feature = "http2")]
+    pub http2: Option<Http2>,
     /// Who shakes hands for TLS, which every connection then speaks; it has the time of a head for that.
     /// Default: nobody.
     #[cfg(feature = "tls")]
@@ -47,6 +55,8 @@ impl Default for Listening {
             trusted_proxies: None,
             proxy_protocol: false,
             limits: Limits::default(),
+            #[cfg(feature = "http2")]
+            http2: Some(Http2::default()),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -127,6 +137,13 @@ impl Gate {
     /// A gate that nobody has passed.
     #[must_use]
     pub fn new(options: Listening) -> Self {
+        #[cfg(all(feature = "http2", feature = "tls"))]
+        let options = match &options.tls {
+            Some(tls) if options.http2.is_none() => {
+                Listening { tls: Some(tls.without(tls::H2)), ..options }
+            }
+            _ => options,
+        };
         Self { options, addresses: Addresses::new(), turned_away: Default::default() }
     }
 

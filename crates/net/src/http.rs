@@ -2,10 +2,16 @@
 //! is answered with an upgrade, the socket comes back and the [driver](crate::Driver) goes on with
 //! it in the same task.
 //!
+//! Which HTTP a connection speaks is known before that: by ALPN through TLS, else by how it begins. With
+//! HTTP/2 each stream goes the same way, and the connection stays.
+//!
 //! Two faces end here: [`serve`] owns the socket from the start; [`take_over`] gets it from an
 //! HTTP server of somebody else's, such as axum's. Either way everything of HTTP (hyper's
 //! connection, its buffers, the request) is dropped before the driver's first step: kept alive, it
 //! costs some 16 KB a connection.
+
+mod incoming;
+pub(crate) mod rewind;
 
 use std::convert::Infallible;
 use std::io;
@@ -16,15 +22,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::upgrade::downcast;
+use sockeye_websocket::handshake::server::Refusal;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -32,12 +39,17 @@ use tokio::sync::watch;
 use crate::addresses::Admission;
 use crate::driver::Driver;
 use crate::gate::{Gate, TurnedAway};
+#[cfg(feature = "http2")]
+use crate::http2;
 use crate::io::Io;
 use crate::patient::Patient;
 use crate::protocol::Protocol;
 use crate::proxy;
 use crate::scratch::Scratch;
 use crate::wheel::sleep;
+use rewind::Rewind;
+
+pub use incoming::Incoming;
 
 /// The most bytes of a request's head, and of what is buffered of an answer, for one connection. Node
 /// allows 16 KiB for a head; hyper would allow 400.
@@ -68,7 +80,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub enum Answer<S> {
     /// An ordinary HTTP response.
     Http(Response<Body>),
-    /// `101 Switching Protocols`, and what goes on from there.
+    /// `101 Switching Protocols`, or over HTTP/2 `200 OK`, and what goes on from there.
     Upgrade(Response<()>, S),
 }
 
@@ -77,7 +89,7 @@ pub trait Successor: Send + Unpin + 'static {
     /// The rest of the connection's life.
     type Task: Future<Output = ()> + Send + Unpin + 'static;
 
-    /// Begins it, on the stream behind the `101` response. `leftover` is what the client sent
+    /// Begins it, on the stream behind the `101` response: the connection, or a stream of HTTP/2. `leftover` is what the client sent
     /// behind its request.
     fn start(self, io: Io, leftover: &[u8]) -> Self::Task;
 }
@@ -99,6 +111,8 @@ pub trait Endpoint: Clone + Send + Sync + Unpin + 'static {
     ///
     /// The call is made as soon as the request's head is there. The future is dropped when the client goes
     /// away, be it before its first poll.
+    ///
+    /// Over HTTP/2, a request with [`connect_protocol`] asks for a WebSocket; other CONNECTs do not come here.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -106,12 +120,38 @@ pub trait Endpoint: Clone + Send + Sync + Unpin + 'static {
     ) -> impl Future<Output = Answer<Self::Successor>> + Send + use<Self>;
 }
 
-/// A connection handed over by HTTP.
-struct HandedOver<S> {
-    io: Io,
+/// The protocol that an extended CONNECT asks for (RFC 8441 §4): `websocket`. `None` for every other request,
+/// and without the feature `http2`.
+#[must_use]
+pub fn connect_protocol(extensions: &Extensions) -> Option<&str> {
+    #[cfg(feature = "http2")]
+    return extensions.get::<hyper::ext::Protocol>().map(hyper::ext::Protocol::as_str);
+    #[cfg(not(feature = "http2"))]
+    {
+        let _ = extensions;
+        None
+    }
+}
+
+/// The answer to a request that opens no WebSocket.
+pub fn refused(refusal: Refusal) -> Response<Body> {
+    let mut response = Response::new(full(refusal.to_string()));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    for (name, value) in refusal.headers() {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A connection handed over by HTTP, or a stream of one.
+pub(crate) struct HandedOver<S> {
+    pub(crate) io: Io,
     /// What the client sent behind its handshake.
-    leftover: Bytes,
-    successor: S,
+    pub(crate) leftover: Bytes,
+    pub(crate) successor: S,
 }
 
 /// The task of one connection: HTTP first, then, if it upgraded, its successor.
@@ -158,7 +198,10 @@ pub struct Arrival {
     pub gate: Arc<Gate>,
 }
 
-/// Serves HTTP/1.1 on a connection, through TLS if its gate says so, and drives what it upgrades to.
+/// Serves HTTP on a connection, through TLS if its gate says so, and drives what it upgrades to.
+///
+/// Where the feature `http2` and its gate allow that, a client may speak HTTP/2, which drives any number of
+/// WebSockets in tasks of their own.
 ///
 /// When `closing` turns true, a connection that is still in its HTTP phase ends after the request
 /// in progress.
@@ -217,16 +260,28 @@ async fn speak_http<E: Endpoint>(
         _ = closing.wait_for(|closing| *closing) => return None,
     };
     let stream = match secured {
-        Ok(io) => Patient::new(io, gate.options.write_timeout),
+        Ok(io) => Rewind::new(io),
         Err(why) => {
             gate.turn_away(peer, why);
             return None;
         }
     };
+    #[cfg(feature = "http2")]
+    let stream = match http2_or_not(stream, peer, &gate, &mut closing).await? {
+        Spoken::Http1(stream) => stream,
+        Spoken::Http2(stream, options) => {
+            let mut stream = Patient::new(stream, gate.options.write_timeout);
+            let serving = http2::serve(&mut stream, peer, options, &gate, &endpoint, &mut closing);
+            http2::report(serving.await, peer, &gate);
+            linger(stream.into_inner().into_inner()).await;
+            return None;
+        }
+    };
+    let stream = Patient::new(stream, gate.options.write_timeout);
     let upgraded = Arc::new(Mutex::new(None));
     let slot = upgraded.clone();
-    let service = service_fn(move |request| {
-        let (answering, slot) = (endpoint.answer(request, peer), slot.clone());
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (answering, slot) = (endpoint.answer(request.map(Incoming::from), peer), slot.clone());
         Box::pin(async move {
             let response = match answering.await {
                 Answer::Http(response) => response,
@@ -259,12 +314,12 @@ async fn speak_http<E: Endpoint>(
         }
         // hyper has answered what it could not read.
         if error.is_parse() {
-            linger(http.into_parts().io.into_inner().into_inner()).await;
+            linger(http.into_parts().io.into_inner().into_inner().into_inner()).await;
         }
         return None;
     }
     let Parts { io, read_buf: leftover, .. } = http.into_parts();
-    let stream = io.into_inner().into_inner();
+    let stream = io.into_inner().into_inner().into_inner();
     let successor = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(successor) = successor else {
         drop(leftover);
@@ -272,6 +327,58 @@ async fn speak_http<E: Endpoint>(
         return None;
     };
     Some(HandedOver { io: stream.admitted(admission), leftover, successor })
+}
+
+/// Which HTTP a client speaks.
+#[cfg(feature = "http2")]
+enum Spoken<'a> {
+    Http1(Rewind<Io>),
+    Http2(Rewind<Io>, &'a http2::Http2),
+}
+
+/// Finds out which HTTP a client speaks: what it has agreed on through TLS, else what it begins with. `None`
+/// if the connection is over.
+#[cfg(feature = "http2")]
+async fn http2_or_not<'a>(
+    mut stream: Rewind<Io>,
+    peer: SocketAddr,
+    gate: &'a Gate,
+    closing: &mut watch::Receiver<bool>,
+) -> Option<Spoken<'a>> {
+    let Some(options) = &gate.options.http2 else { return Some(Spoken::Http1(stream)) };
+    if stream.get_ref().is_secure() {
+        let is_http2 = stream.get_ref().alpn() == Some(http2::ALPN);
+        return Some(match is_http2 {
+            true => Spoken::Http2(stream, options),
+            false => Spoken::Http1(stream),
+        });
+    }
+    let preface = tokio::select! {
+        preface = http2::begins_with_preface(&mut stream) => preface,
+        // Not of the wheel, whose table would have to grow for it, and stay so for the connections that idle.
+        () = tokio::time::sleep(gate.options.head_timeout) => {
+            gate.turn_away(peer, TurnedAway::HeadTimeout);
+            return None;
+        }
+        _ = closing.wait_for(|closing| *closing) => return None,
+    };
+    match preface {
+        Ok(http2::Preface::Http2) => Some(Spoken::Http2(stream, options)),
+        Ok(http2::Preface::Other) => Some(Spoken::Http1(stream)),
+        Ok(http2::Preface::Nothing) => None,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a connection ended before it began");
+            None
+        }
+    }
+}
+
+/// Gives a stream of HTTP/2 its task.
+#[cfg(feature = "http2")]
+pub(crate) fn spawn<S: Successor>(
+    responding: impl Future<Output = Option<HandedOver<S>>> + Send + 'static,
+) {
+    drop(tokio::spawn(Connection { stage: Stage::Http(Box::pin(responding)) }));
 }
 
 /// Ends the output and reads the input away, until its end or until there is too much of it: closing a

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::addresses::Admission;
+#[cfg(feature = "http2")]
+use crate::http2;
 #[cfg(feature = "tls")]
 use crate::tls;
 
@@ -32,12 +34,15 @@ enum Kind {
     /// TLS over one.
     #[cfg(feature = "tls")]
     Tls(tls::Stream<TcpStream>),
-    /// Anything else: HTTP/2, a Unix socket, a test's pipe.
+    /// One of the streams over one.
+    #[cfg(feature = "http2")]
+    Http2(Box<http2::Stream>),
+    /// Anything else: another server's HTTP/2, a Unix socket, a test's pipe.
     Dyn(Pin<Box<dyn Stream>>),
 }
 
 impl Io {
-    /// A stream that is neither a TCP socket nor TLS over one: HTTP/2, a Unix socket, a test's pipe.
+    /// A stream that is neither a TCP socket nor TLS over one: another server's HTTP/2, a Unix socket, a test's pipe.
     pub fn boxed(stream: impl Stream + 'static) -> Self {
         Self { kind: Kind::Dyn(Box::pin(stream)), admission: None }
     }
@@ -56,6 +61,16 @@ impl Io {
         None
     }
 
+    /// Whether it is TLS of ours.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_secure(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Kind::Tls(_) = &self.kind {
+            return true;
+        }
+        false
+    }
+
     /// The input, and the output where it can be separated.
     pub(crate) fn split(self) -> (Input, Option<OwnedWriteHalf>) {
         let Self { kind, admission } = self;
@@ -66,6 +81,8 @@ impl Io {
             }
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => (Source::Tls(stream), None),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => (Source::Http2(stream), None),
             Kind::Dyn(stream) => (Source::Dyn(Box::new(stream)), None),
         };
         (Input { source, _admission: admission }, half)
@@ -82,6 +99,8 @@ impl AsyncRead for Io {
             Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => Pin::new(stream).poll_read(cx, buffer),
             Kind::Dyn(stream) => stream.as_mut().poll_read(cx, buffer),
         }
     }
@@ -97,6 +116,8 @@ impl AsyncWrite for Io {
             Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => Pin::new(stream).poll_write(cx, bytes),
             Kind::Dyn(stream) => stream.as_mut().poll_write(cx, bytes),
         }
     }
@@ -110,6 +131,8 @@ impl AsyncWrite for Io {
             Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Kind::Dyn(stream) => stream.as_mut().poll_write_vectored(cx, slices),
         }
     }
@@ -119,6 +142,8 @@ impl AsyncWrite for Io {
             Kind::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => stream.is_write_vectored(),
             Kind::Dyn(stream) => stream.is_write_vectored(),
         }
     }
@@ -128,6 +153,8 @@ impl AsyncWrite for Io {
             Kind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => Pin::new(stream).poll_flush(cx),
             Kind::Dyn(stream) => stream.as_mut().poll_flush(cx),
         }
     }
@@ -137,6 +164,8 @@ impl AsyncWrite for Io {
             Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
             Kind::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
         }
     }
@@ -152,6 +181,8 @@ enum Source {
     Tcp(OwnedReadHalf),
     #[cfg(feature = "tls")]
     Tls(tls::Stream<TcpStream>),
+    #[cfg(feature = "http2")]
+    Http2(Box<http2::Stream>),
     /// A pointer to the wide one, which would make every driver wider.
     Dyn(Box<Pin<Box<dyn Stream>>>),
 }
@@ -167,6 +198,8 @@ impl Input {
             Source::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            #[cfg(feature = "http2")]
+            Source::Http2(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Source::Dyn(stream) => (**stream).as_mut().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
@@ -174,13 +207,15 @@ impl Input {
 
     /// Whether the peer is known to have shut down its side, without reading what came before.
     ///
-    /// Only a TCP socket knows, also one below TLS; there is no wake-up for it while unread bytes wait, so it is asked
+    /// Only a TCP socket knows, also one below TLS, and a stream of HTTP/2; there is no wake-up for it while unread bytes wait, so it is asked
     /// from time to time.
-    pub(crate) fn is_hung_up(&self) -> bool {
-        let socket: &TcpStream = match &self.source {
-            Source::Tcp(half) => half.as_ref(),
+    pub(crate) fn is_hung_up(&mut self) -> bool {
+        let socket: &TcpStream = match &mut self.source {
+            Source::Tcp(half) => (*half).as_ref(),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => stream.get_ref(),
+            #[cfg(feature = "http2")]
+            Source::Http2(stream) => return stream.is_hung_up(),
             Source::Dyn(_) => return false,
         };
         let ready = pin!(socket.ready(Interest::READABLE));
@@ -229,6 +264,8 @@ impl Sink for Input {
             Source::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => write(Pin::new(stream), cx, slices),
+            #[cfg(feature = "http2")]
+            Source::Http2(stream) => write(Pin::new(stream), cx, slices),
             Source::Dyn(stream) => write((**stream).as_mut(), cx, slices),
         }
     }
@@ -238,6 +275,8 @@ impl Sink for Input {
             Source::Tcp(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "http2")]
+            Source::Http2(stream) => Pin::new(stream).poll_flush(cx),
             Source::Dyn(stream) => (**stream).as_mut().poll_flush(cx),
         }
     }
@@ -247,6 +286,8 @@ impl Sink for Input {
             Source::Tcp(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "http2")]
+            Source::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
             Source::Dyn(stream) => (**stream).as_mut().poll_shutdown(cx),
         }
     }
@@ -276,6 +317,13 @@ impl From<TcpStream> for Io {
     }
 }
 
+#[cfg(feature = "http2")]
+impl From<http2::Stream> for Io {
+    fn from(stream: http2::Stream) -> Self {
+        Self { kind: Kind::Http2(Box::new(stream)), admission: None }
+    }
+}
+
 #[cfg(feature = "tls")]
 impl From<tls::Stream<TcpStream>> for Io {
     fn from(stream: tls::Stream<TcpStream>) -> Self {
@@ -289,6 +337,8 @@ impl fmt::Debug for Io {
             Kind::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
+            #[cfg(feature = "http2")]
+            Kind::Http2(stream) => f.debug_tuple("Http2").field(stream).finish(),
             Kind::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }
@@ -300,6 +350,8 @@ impl fmt::Debug for Input {
             Source::Tcp(half) => f.debug_tuple("Tcp").field(half).finish(),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
+            #[cfg(feature = "http2")]
+            Source::Http2(stream) => f.debug_tuple("Http2").field(stream).finish(),
             Source::Dyn(_) => f.write_str("Dyn(..)"),
         }
     }

@@ -9,6 +9,7 @@
 //! * [`proxy`]: what a load balancer says about a client before HTTP;
 //! * [`TrustedProxies`]: what HTTP proxies say about a client, and which of them is believed;
 //! * [`addresses`]: how much one client may have open and how fast it may come, by [`rate`];
+//! * `http2`: many WebSockets over one connection, with the feature of that name;
 //! * `tls`: the same streams through TLS, in both roles, with the feature of that name;
 //! * [`wheel`]: timers that cost an idle connection next to nothing;
 //! * `dial`: the client's way to an open WebSocket, with the feature of that name;
@@ -28,6 +29,8 @@ mod driver;
 mod forwarded;
 mod gate;
 pub mod http;
+#[cfg(feature = "http2")]
+mod http2;
 mod io;
 mod jam;
 pub mod masks;
@@ -48,6 +51,8 @@ pub use cork::{Cork, SHARE_FROM};
 pub use driver::Driver;
 pub use forwarded::{ForwardedBy, NetworkError, TrustedProxies};
 pub use gate::{Gate, Listening, TurnedAway};
+#[cfg(feature = "http2")]
+pub use http2::Http2;
 pub use io::{Io, Stream};
 pub use protocol::{Cause, Close, Intake, Message, Protocol};
 pub use wire::{SharedWriter, Wired, Writer, flush, flush_later, wake_up};

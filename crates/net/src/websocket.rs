@@ -40,6 +40,8 @@ pub use sockeye_websocket::{CloseCode, Error, Limit, Limits, PeerMisbehaved, def
 /// How a client comes to its server: proxies, timeouts, and what the errors say.
 #[cfg(feature = "dial")]
 pub use crate::dial;
+#[cfg(feature = "http2")]
+pub use crate::http2::Http2;
 #[cfg(feature = "dial")]
 pub use client::{Client, ConnectError, connect};
 pub use ending::{Ending, Why};

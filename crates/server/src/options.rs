@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::Body as HttpBody;
 pub use sockeye_engineio::Transport;
 use sockeye_engineio::{Sid, payload};
 use sockeye_hub::Packet;
-use sockeye_net::http::BoxError;
+use sockeye_net::http::{BoxError, Incoming};
 use sockeye_net::rate::Rate;
 use sockeye_net::{Gate, Listening, TrustedProxies};
 use sockeye_transport::{
@@ -233,6 +233,14 @@ impl<K> Builder<K> {
     /// more is read from its client for as many seconds as what is too much takes. Default: no limit.
     pub fn byte_rate(mut self, rate: Rate) -> Self {
         self.options.transport.byte_rate = Some(rate);
+        self
+    }
+
+    /// How HTTP/2 is spoken where the server owns its connections (`listen`); `None` leaves HTTP/1.1. Default:
+    /// with the defaults of [`Http2`](sockeye_net::Http2), to clients that choose it.
+    #[cfg(feature = "http2")]
+    pub fn http2(mut self, http2: Option<sockeye_net::Http2>) -> Self {
+        self.options.listening.http2 = http2;
         self
     }
 

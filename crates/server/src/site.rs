@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::Body as HttpBody;
 use sockeye_engineio::CloseReason;
 use sockeye_net::Gate;
-use sockeye_net::http::{Answer, Body, Endpoint, full, take_over};
+use sockeye_net::http::{Answer, Body, Endpoint, Incoming, full, take_over};
 use sockeye_net::wheel::sleep;
 use sockeye_transport::{self as transport, Answering, Engine, Handler, Shared, Upgraded};
 use tokio::net::TcpListener;

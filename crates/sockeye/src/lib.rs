@@ -34,6 +34,7 @@ async fn main() -> std::io::Result<()> {
 //! # Features
 //!
 //! - `client` (default): the client's side of [`websocket`].
+//! - `http2` (default): HTTP/2 in both roles, and many WebSockets over one connection of it (RFC 8441).
 //! - `tls` (default): [`tls`] in both roles.
 //! - `socketio` (default): the Socket.IO and Engine.IO server. Without it no crate of theirs is
 //!   compiled, and [`websocket`] is all there is.

@@ -226,7 +226,7 @@ impl Engine {
     /// Checks a request in the official server's order, and finds the session that it names.
     fn judge(&self, request: &Request, upgrade: bool) -> Result<Asked, Refusal> {
         let asked = engineio::Request {
-            get: request.method == Method::GET,
+            get: request.method == Method::GET || request.is_connect(),
             upgrade,
             origin: request.headers.get(ORIGIN).map(HeaderValue::as_bytes),
         };
@@ -384,15 +384,18 @@ impl Engine {
 /// Completes the opening handshake of a WebSocket.
 fn shake_hands(request: &Request) -> Result<Response<()>, Refused> {
     let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let no = |no| Refused { refusal: Refusal::InvalidHandshake, because: Because::Handshake(no) };
+    if request.is_connect() {
+        let connect = handshake::Connect { protocol: Some("websocket"), headers };
+        handshake::judge_connect(connect).map_err(no)?;
+        return Ok(Response::new(()));
+    }
     let accept = handshake::judge(handshake::Request {
         method: request.method.as_str(),
         version: version(request.version),
         headers,
     })
-    .map_err(|no| Refused {
-        refusal: Refusal::InvalidHandshake,
-        because: Because::Handshake(no),
-    })?;
+    .map_err(no)?;
     let key = HeaderValue::from_bytes(accept.accept_key.as_bytes());
     Ok(answer::switching_protocols(key.expect("base64 is a header's value")))
 }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use http::header::{CONNECTION, HeaderName, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use sockeye_engineio as engineio;
+use sockeye_net::http::connect_protocol;
 
 /// What a request is judged by: its head, and whose it is.
 #[derive(Clone, Debug)]
@@ -21,12 +22,24 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The client's address: behind [trusted proxies](crate::Config), the one that they name.
     pub address: SocketAddr,
+    /// Whether it is an extended CONNECT for a WebSocket, by HTTP/2.
+    connects: bool,
 }
 
 impl Request {
     pub(crate) fn new(parts: Parts, address: SocketAddr) -> Self {
-        let Parts { method, uri, version, headers, .. } = parts;
-        Self { method, uri, version, headers, address }
+        let Parts { method, uri, version, mut headers, extensions, .. } = parts;
+        let connects = method == Method::CONNECT
+            && connect_protocol(&extensions)
+                .is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+        // HTTP/2 has it in `:authority` (RFC 9113 §8.3.1).
+        if !headers.contains_key(HOST)
+            && let Some(authority) = uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            headers.insert(HOST, host);
+        }
+        Self { method, uri, version, headers, address, connects }
     }
 
     /// A parameter of the query, decoded; the last one where there are several, as in Node.
@@ -47,6 +60,15 @@ impl Request {
     /// Whether the connection is to become a WebSocket: a client that asks for another protocol, or a
     /// proxy that passes on only one of the two headers, speaks HTTP.
     pub(crate) fn is_upgrade(&self) -> bool {
+        self.connects || self.is_switch()
+    }
+
+    /// Whether that is asked for by an extended CONNECT (RFC 8441).
+    pub(crate) fn is_connect(&self) -> bool {
+        self.connects
+    }
+
+    fn is_switch(&self) -> bool {
         has_token(&self.headers, &CONNECTION, "upgrade")
             && has_token(&self.headers, &UPGRADE, "websocket")
     }

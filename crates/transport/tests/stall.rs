@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::task::Context;
 
 use http::Request;
-use hyper::body::Incoming;
 use sockeye_engineio::{self as engineio, CloseReason};
 use sockeye_net::Intake;
-use sockeye_net::http::{Answer, Endpoint};
+use sockeye_net::http::{Answer, Endpoint, Incoming};
 use sockeye_net::rate::Rate;
 use sockeye_testkit::peer::{DEADLINE, Message, Peer, text_frame};
 use sockeye_transport::{Config, Engine, Flow, Handler, Upgraded};

@@ -86,6 +86,9 @@ pub enum Error {
     },
     /// No answer of HTTP.
     Http(hyper::Error),
+    /// No answer of HTTP/2.
+    #[cfg(feature = "http2")]
+    Http2(Http2Error),
     /// The server sends us somewhere else. Whether to go there is the caller's decision: it would have the
     /// request's headers sent to whoever that is.
     Redirected {
@@ -124,6 +127,38 @@ pub struct Rejection {
     pub body: String,
 }
 
+/// Why there is no answer of HTTP/2.
+#[cfg(feature = "http2")]
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Http2Error {
+    /// The server did not choose HTTP/2 when it was offered through TLS.
+    NotChosen,
+    /// The server speaks HTTP/2 and opens no WebSockets by it: its settings do not say so (RFC 8441 §3).
+    NoWebSockets,
+    /// The server did not begin to process the request: it takes no more of them on this connection.
+    NotBegun(io::Error),
+    /// The connection failed, or the server has reset the stream.
+    Broken(io::Error),
+}
+
+#[cfg(feature = "http2")]
+impl fmt::Display for Http2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotChosen => f.write_str("the server did not choose it"),
+            Self::NoWebSockets => f.write_str(
+                "the server opens no WebSockets by it (its SETTINGS_ENABLE_CONNECT_PROTOCOL is not 1)",
+            ),
+            Self::NotBegun(error) => write!(f, "the server did not begin with it: {error}"),
+            Self::Broken(error) => error.fmt(f),
+        }
+    }
+}
+
+#[cfg(feature = "http2")]
+impl error::Error for Http2Error {}
+
 /// Why a proxy did not connect us.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -155,6 +190,8 @@ impl Error {
             Self::Proxy { .. } => Some(Phase::Proxy),
             Self::Tls { .. } => Some(Phase::Tls),
             Self::Http(_) | Self::Redirected { .. } | Self::Rejected(_) => Some(Phase::Http),
+            #[cfg(feature = "http2")]
+            Self::Http2(_) => Some(Phase::Http),
             Self::Handshake(_) | Self::Compression(_) => Some(Phase::Handshake),
             Self::Timeout { phase, .. } => Some(*phase),
         }
@@ -186,6 +223,8 @@ impl fmt::Display for Error {
             Self::Proxy { proxy, .. } => write!(f, "the proxy {proxy} made no connection"),
             Self::Tls { host, .. } => write!(f, "no TLS with {host:?}"),
             Self::Http(error) => write!(f, "no HTTP answer: {}", exchange::reason(error)),
+            #[cfg(feature = "http2")]
+            Self::Http2(error) => write!(f, "no answer of HTTP/2: {error}"),
             Self::Redirected { status, to } => {
                 write!(f, "the server redirects to {to:?} ({status}), which is not followed")
             }
@@ -230,6 +269,8 @@ impl error::Error for Error {
             | Self::Redirected { .. }
             | Self::Rejected(_)
             | Self::Timeout { .. } => None,
+            #[cfg(feature = "http2")]
+            Self::Http2(_) => None,
         }
     }
 }

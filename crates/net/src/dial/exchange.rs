@@ -18,13 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::budget::Deadline;
 
 /// The longest head of an answer, in bytes; also what Node allows.
-const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_HEAD: usize = 16 * 1024;
 
 /// The most lines of headers in it: as many as hyper reads if it is not told otherwise.
 const MAX_LINES: usize = 100;
 
 /// The most bytes of a body that are kept to be shown.
-const SHOWN: usize = 1024;
+pub(super) const SHOWN: usize = 1024;
 
 /// An answer whose head is there.
 pub(super) struct Answer<T> {
@@ -121,12 +121,17 @@ impl<T> Answer<T> {
         };
         // What has come by then is better than nothing.
         let _ = deadline.run(reading).await;
-        let cut = start.len() > SHOWN || !whole;
-        start.truncate(SHOWN);
-        let text = String::from_utf8_lossy(&start);
-        // A character that was cut is no fault of the server's.
-        if cut { text.trim_end_matches('\u{fffd}').to_owned() } else { text.into_owned() }
+        shown(start, whole)
     }
+}
+
+/// The beginning of a body as text.
+pub(super) fn shown(mut start: Vec<u8>, whole: bool) -> String {
+    let cut = start.len() > SHOWN || !whole;
+    start.truncate(SHOWN);
+    let text = String::from_utf8_lossy(&start);
+    // A character that was cut is no fault of the server's.
+    if cut { text.trim_end_matches('\u{fffd}').to_owned() } else { text.into_owned() }
 }
 
 /// hyper's reason in one line, with the causes that its own words leave out.

@@ -37,6 +37,9 @@ pub struct Options {
     pub addresses: Vec<SocketAddr>,
     /// What makes `wss://` secure. Default: none, and such targets are an error.
     pub tls: Option<Arc<dyn Secure>>,
+    /// Which HTTP the WebSocket is opened by. Default: HTTP/1.1.
+    #[cfg(feature = "http2")]
+    pub http: HttpVersion,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long an attempt to connect to one address has the field to itself before the next address is
@@ -56,11 +59,26 @@ impl Default for Options {
             proxy: None,
             addresses: Vec::new(),
             tls: None,
+            #[cfg(feature = "http2")]
+            http: HttpVersion::default(),
             timeouts: Timeouts::default(),
             attempt_delay: Duration::from_millis(250),
             nodelay: true,
         }
     }
+}
+
+/// Which HTTP a WebSocket is opened by.
+#[cfg(feature = "http2")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1: a connection for each WebSocket.
+    #[default]
+    Http1,
+    /// HTTP/2 (RFC 8441) with `wss://`, where the server chooses it and opens WebSockets by it; else HTTP/1.1.
+    Either,
+    /// HTTP/2, or an error. With `ws://` the server is known to speak it (RFC 9113 §3.3).
+    Http2,
 }
 
 /// How long each step on the way to a WebSocket may take. [`Duration::MAX`] is no limit.
@@ -95,6 +113,20 @@ pub trait Secure: fmt::Debug + Send + Sync {
     ///
     /// The future must close the stream when it is dropped.
     fn secure<'a>(&'a self, stream: TcpStream, host: &'a str) -> Securing<'a>;
+
+    /// The same, and offers these protocols (ALPN, RFC 7301), the preferred one first. The server's choice is
+    /// [`Io::alpn`]. Unless it is implemented, nothing more is offered than [`secure`](Self::secure) does, and
+    /// HTTP/2 is never chosen.
+    #[cfg(feature = "http2")]
+    fn secure_offering<'a>(
+        &'a self,
+        stream: TcpStream,
+        host: &'a str,
+        protocols: &'a [&'a [u8]],
+    ) -> Securing<'a> {
+        let _ = protocols;
+        self.secure(stream, host)
+    }
 }
 
 /// The future of [`Secure::secure`].
@@ -211,7 +243,35 @@ impl Options {
         *request.uri_mut() = Uri::from(target.path_and_query().clone());
         let headers = request.headers_mut();
         headers.insert(header::HOST, target.host_header().clone());
-        for (name, value) in self.asked(key).headers() {
+        self.fill(headers, target, self.asked(key).headers());
+        request
+    }
+
+    /// The request of the handshake over HTTP/2, of options that are valid.
+    #[cfg(feature = "http2")]
+    pub(super) fn connect_request(&self, target: &Target) -> Result<Request<()>, http::Error> {
+        let uri = Uri::builder()
+            .scheme(if target.is_secure() { "https" } else { "http" })
+            .authority(target.host_header().as_bytes())
+            .path_and_query(target.path_and_query().clone())
+            .build()?;
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::CONNECT;
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        self.fill(request.headers_mut(), target, self.asked("").connect_headers());
+        Ok(request)
+    }
+
+    /// Puts into a head what is asked for and what is wished for.
+    fn fill(
+        &self,
+        headers: &mut HeaderMap,
+        target: &Target,
+        asked: impl Iterator<Item = (&'static str, String)>,
+    ) {
+        for (name, value) in asked {
             let value = HeaderValue::try_from(value).expect("the options were validated");
             headers.insert(name, value);
         }
@@ -224,7 +284,6 @@ impl Options {
                 headers.append(name, value.clone());
             }
         }
-        request
     }
 }
 

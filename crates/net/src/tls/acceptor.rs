@@ -18,6 +18,12 @@ use super::stream::Stream;
 use super::{HTTP_1_1, built_in};
 use crate::wheel::sleep;
 
+/// What a server of this build speaks, the preferred one first.
+#[cfg(feature = "http2")]
+const SPOKEN: &[&[u8]] = &[super::H2, HTTP_1_1];
+#[cfg(not(feature = "http2"))]
+const SPOKEN: &[&[u8]] = &[HTTP_1_1];
+
 /// How a server speaks TLS: who it is, and which protocols it offers.
 ///
 /// TLS 1.3 and 1.2, one identity whatever name a client asks for, no client certificates.
@@ -36,7 +42,7 @@ impl ServerConfig {
         Self {
             identity,
             files: None,
-            alpn: vec![HTTP_1_1.to_vec()],
+            alpn: SPOKEN.iter().map(|protocol| protocol.to_vec()).collect(),
             check_every: Duration::from_secs(10),
         }
     }
@@ -57,7 +63,8 @@ impl ServerConfig {
     }
 
     /// The protocols that are offered (RFC 7301), the preferred one first. A client that speaks of
-    /// protocols, and of none of these, is refused. Default: `http/1.1`.
+    /// protocols, and of none of these, is refused. Default: `h2`, if there is the feature `http2`, and
+    /// `http/1.1`.
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = protocols.into_iter().map(Into::into).collect();
@@ -124,6 +131,14 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
+    /// The same acceptor, which does not offer this protocol.
+    #[cfg(feature = "http2")]
+    pub(crate) fn without(&self, protocol: &[u8]) -> Self {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.alpn_protocols.retain(|offered| offered != protocol);
+        Self { config: Arc::new(config), watched: self.watched.clone() }
+    }
+
     /// # Errors
     ///
     /// If there is no cryptography, or what there is of it can do neither TLS 1.3 nor 1.2: see the

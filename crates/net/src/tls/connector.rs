@@ -107,6 +107,19 @@ impl crate::dial::Secure for Connector {
     fn secure<'a>(&'a self, stream: TcpStream, host: &'a str) -> crate::dial::Securing<'a> {
         Box::pin(async move { Ok(crate::Io::from(self.connect(host, stream).await?)) })
     }
+
+    #[cfg(feature = "http2")]
+    fn secure_offering<'a>(
+        &'a self,
+        stream: TcpStream,
+        host: &'a str,
+        protocols: &'a [&'a [u8]],
+    ) -> crate::dial::Securing<'a> {
+        let mut config = rustls::ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let offering = Self { config: Arc::new(config) };
+        Box::pin(async move { Ok(crate::Io::from(offering.connect(host, stream).await?)) })
+    }
 }
 
 impl Connector {

@@ -47,6 +47,9 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 pub struct Client {
     options: Arc<Options>,
     dial: dial::Options,
+    /// The connections of HTTP/2 that there are.
+    #[cfg(feature = "http2")]
+    pool: Arc<dial::Pool>,
 }
 
 impl Client {
@@ -68,11 +71,43 @@ impl Client {
         self
     }
 
+    /// Which HTTP the WebSockets are opened by. Default: HTTP/1.1.
+    ///
+    /// With HTTP/2, those to one server share a connection, as many as the server lets; more get another one.
+    /// It is kept while one of them is open, and shared with this client's clones unless they change
+    /// how servers are reached.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sockeye_net::websocket::Client;
+    /// use sockeye_net::websocket::dial::HttpVersion;
+    ///
+    /// let client = Client::new().http(HttpVersion::Http2);
+    /// let one = client.connect("ws://127.0.0.1:9001/one").await?;
+    /// let other = client.connect("ws://127.0.0.1:9001/other").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "http2")]
+    pub fn http(mut self, version: dial::HttpVersion) -> Self {
+        self.dial.http = version;
+        self.forget_connections()
+    }
+
+    /// Those that there are were reached in another way.
+    fn forget_connections(self) -> Self {
+        Self {
+            #[cfg(feature = "http2")]
+            pool: Arc::default(),
+            ..self
+        }
+    }
+
     /// The proxy to go through. Default: none, whatever the environment says;
     /// [`Proxy::from_environment`] asks it.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.dial.proxy = Some(proxy);
-        self
+        self.forget_connections()
     }
 
     /// How long each step may take.
@@ -85,7 +120,7 @@ impl Client {
     /// certificates, with the feature `tls`; else nothing, and `wss://` is an error.
     pub fn tls(mut self, tls: Arc<dyn Secure>) -> Self {
         self.dial.tls = Some(tls);
-        self
+        self.forget_connections()
     }
 
     /// Opens a WebSocket: as the free function [`connect`], with this client's options.
@@ -103,6 +138,9 @@ impl Client {
             dial.tls = system_tls(&target)?;
         }
 
+        #[cfg(feature = "http2")]
+        let opened = self.pool.connect(&target, &dial).await?;
+        #[cfg(not(feature = "http2"))]
         let opened = dial::connect(&target, &dial).await?;
         let Opened { io, leftover, subprotocol, extensions, peer, .. } = opened;
         let values = extensions.iter().map(HeaderValue::as_bytes);

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use http::header::ORIGIN;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use sockeye_websocket::CloseCode;
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -27,7 +26,7 @@ use super::shared::Shared;
 use super::socket::WebSocket;
 use super::upgrade::{Accepted, Upgrade};
 use crate::gate::{Gate, Listening};
-use crate::http::{Answer, Body, Endpoint, Successor, full, take_over};
+use crate::http::{Answer, Body, Endpoint, Incoming, Successor, full, take_over};
 use crate::io::Io;
 use crate::wheel::sleep;
 
@@ -308,6 +307,15 @@ impl ServerBuilder {
     #[must_use]
     pub fn listening(mut self, listening: Listening) -> Self {
         self.listening = listening;
+        self
+    }
+
+    /// How [`listen`](Server::listen) speaks HTTP/2; `None` leaves HTTP/1.1. Default: with its own defaults, to
+    /// clients that choose it.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2(mut self, http2: Option<crate::Http2>) -> Self {
+        self.listening.http2 = http2;
         self
     }
 

@@ -7,10 +7,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use http::header::{
-    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use sockeye_websocket::handshake::server as handshake;
 use sockeye_websocket::{Role, deflate};
@@ -19,10 +18,13 @@ use super::options::Options;
 use super::plain::{Handling, Plain, Task};
 use super::shared::{Agreed, Shared};
 use super::socket::WebSocket;
-use crate::http::{Body, Successor, full, take_over};
+use crate::http::{Body, Successor, connect_protocol, full, refused, take_over};
 use crate::io::Io;
 
 /// A request that opens a WebSocket, judged by every rule of RFC 6455 §4.2.1 and not yet answered.
+///
+/// Over HTTP/2 (with the feature `http2`) that is an extended CONNECT, judged by RFC 8441 §5. The server has to
+/// allow those (hyper's `enable_connect_protocol`, which `axum::serve` sets) and its route to take any method.
 ///
 /// For HTTP servers on hyper and tokio, whatever framework is above them. With axum:
 ///
@@ -64,26 +66,10 @@ impl Upgrade {
     ///
     /// [`Refused`] if it opens no WebSocket: an ordinary request, most likely.
     pub fn judge<B>(request: &mut Request<B>, options: &Arc<Options>) -> Result<Self, Refused> {
-        let version = match request.version() {
-            Version::HTTP_09 => (0, 9),
-            Version::HTTP_10 => (1, 0),
-            Version::HTTP_11 => (1, 1),
-            _ => (2, 0),
+        let response = match *request.method() {
+            Method::CONNECT if request.version() == Version::HTTP_2 => connected(request)?,
+            _ => switching_protocols(request)?,
         };
-        let headers = request.headers().iter();
-        let accept = handshake::judge(handshake::Request {
-            method: request.method().as_str(),
-            version,
-            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
-        })
-        .map_err(Refused)?;
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        let key = HeaderValue::from_bytes(accept.accept_key.as_bytes()).expect("base64 is ASCII");
-        headers.insert(SEC_WEBSOCKET_ACCEPT, key);
         let mut upgrade = Self {
             response,
             options: options.clone(),
@@ -174,6 +160,42 @@ impl Upgrade {
     }
 }
 
+/// The answer to a handshake over HTTP/1.1.
+fn switching_protocols<B>(request: &Request<B>) -> Result<Response<()>, Refused> {
+    let version = match request.version() {
+        Version::HTTP_09 => (0, 9),
+        Version::HTTP_10 => (1, 0),
+        Version::HTTP_11 => (1, 1),
+        _ => (2, 0),
+    };
+    let headers = request.headers().iter();
+    let accept = handshake::judge(handshake::Request {
+        method: request.method().as_str(),
+        version,
+        headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+    })
+    .map_err(Refused)?;
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let key = HeaderValue::from_bytes(accept.accept_key.as_bytes()).expect("base64 is ASCII");
+    headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+    Ok(response)
+}
+
+/// The answer to one over HTTP/2.
+fn connected<B>(request: &Request<B>) -> Result<Response<()>, Refused> {
+    let headers = request.headers().iter();
+    handshake::judge_connect(handshake::Connect {
+        protocol: connect_protocol(request.extensions()),
+        headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+    })
+    .map_err(Refused)?;
+    Ok(Response::new(()))
+}
+
 /// Begins to handle a connection.
 pub(crate) type Begin = Box<dyn FnOnce(WebSocket) -> Handling + Send>;
 
@@ -198,16 +220,7 @@ impl Refused {
     /// The answer: a status that fits, and a sentence for whoever wrote the client.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
-        let Self(refusal) = self;
-        let mut response = Response::new(full(refusal.to_string()));
-        *response.status_mut() =
-            StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        for (name, value) in refusal.headers() {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        response
+        refused(self.0)
     }
 }
 

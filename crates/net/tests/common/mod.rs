@@ -9,8 +9,7 @@ use std::task::Context;
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use sockeye_net::http::{Answer, Endpoint, full};
+use sockeye_net::http::{Answer, Endpoint, Incoming, connect_protocol, full};
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol};
 use sockeye_outbox::{Entry, Outbox};
 use sockeye_websocket::handshake::server as handshake;
@@ -68,6 +67,9 @@ impl Site {
                 self.slow.fetch_add(1, Ordering::AcqRel);
                 self.permits.acquire().await.expect("it is never closed").forget();
                 Answer::Http(Response::new(full("at last")))
+            }
+            "/echo" if connect_protocol(request.extensions()).is_some() => {
+                Answer::Upgrade(Response::new(()), self.echo())
             }
             "/echo" => Answer::Upgrade(switching_protocols(request), self.echo()),
             _ => {

@@ -5,6 +5,8 @@ mod closing;
 #[path = "../common/mod.rs"]
 mod common;
 mod handshake;
+#[cfg(feature = "http2")]
+mod http2;
 mod identity;
 mod pipe;
 #[cfg(feature = "dial")]

@@ -1,5 +1,5 @@
-//! The client's side of the opening handshake (RFC 6455 §4.1): what a request asks for, and whether
-//! the answer opens a WebSocket, and if not, why.
+//! The client's side of the opening handshake (RFC 6455 §4.1; over HTTP/2, RFC 8441 §5): what a request
+//! asks for, and whether the answer opens a WebSocket, and if not, why.
 
 use alloc::{
     format,
@@ -48,13 +48,22 @@ impl<S: AsRef<str>> Request<'_, S> {
     /// The header lines that make a GET request one for a WebSocket, all but `Host` (RFC 6455 §4.1,
     /// points 5 to 11).
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> + use<'_, S> {
+        let mut rest = self.connect_headers();
+        let version = rest.next();
+        [("upgrade", "websocket".to_string()), ("connection", "Upgrade".to_string())]
+            .into_iter()
+            .chain(version)
+            .chain([("sec-websocket-key", self.key.to_string())])
+            .chain(rest)
+    }
+
+    /// The header lines that make an extended CONNECT of HTTP/2 one for a WebSocket (RFC 8441 §5): the
+    /// same without those that HTTP/2 takes the place of.
+    pub fn connect_headers(&self) -> impl Iterator<Item = (&'static str, String)> + use<'_, S> {
         let offers: Vec<&str> = self.subprotocols.iter().map(AsRef::as_ref).collect();
         let subprotocols = (!offers.is_empty()).then(|| offers.join(", "));
         [
-            ("upgrade", Some("websocket".to_string())),
-            ("connection", Some("Upgrade".to_string())),
             ("sec-websocket-version", Some("13".to_string())),
-            ("sec-websocket-key", Some(self.key.to_string())),
             ("sec-websocket-protocol", subprotocols),
             ("sec-websocket-extensions", self.extensions.map(ToString::to_string)),
         ]
@@ -99,6 +108,8 @@ pub struct Accepted<'a> {
 pub enum Refusal {
     /// The status is not 101. That is for HTTP to explain: a redirect, a demand to log in.
     Status(u16),
+    /// The same for an extended CONNECT, whose answer should be a status of success.
+    ConnectStatus(u16),
     /// `Upgrade` is missing, or has another value than `websocket`.
     Upgrade(Option<String>),
     /// `Connection` is missing, or has no `Upgrade` in it.
@@ -126,6 +137,7 @@ impl fmt::Display for Refusal {
             Self::Status(status) => {
                 write!(f, "The status is {status} instead of 101 (Switching Protocols).")
             }
+            Self::ConnectStatus(status) => write!(f, "The status is {status} instead of 200 (OK)."),
             Self::Upgrade(None) => f.write_str(
                 "The header 'Upgrade: websocket' is missing; a proxy in between may have removed it.",
             ),
@@ -183,8 +195,8 @@ where
     }
 
     let (mut upgrades, mut connections) = (Vec::new(), Vec::new());
-    let (mut accepts, mut subprotocols) = (Vec::new(), Vec::new());
-    let mut extensions = Vec::new();
+    let mut accepts = Vec::new();
+    let mut agreed = Agreed::default();
     for (name, value) in response.headers {
         let is = |known| name.eq_ignore_ascii_case(known);
         if is("upgrade") {
@@ -193,10 +205,8 @@ where
             connections.push(value);
         } else if is("sec-websocket-accept") {
             accepts.push(value.trim_ascii());
-        } else if is("sec-websocket-protocol") {
-            subprotocols.push(value.trim_ascii());
-        } else if is("sec-websocket-extensions") && items(value).next().is_some() {
-            extensions.push(value);
+        } else {
+            agreed.note(name, value);
         }
     }
 
@@ -215,23 +225,70 @@ where
         [value] => return Err(Refusal::AcceptWrong(quoted(value))),
         _ => return Err(Refusal::AcceptRepeated),
     }
-    if let (None, Some(value)) = (request.extensions, extensions.first()) {
-        return Err(Refusal::ExtensionUnasked(quoted(value)));
+    agreed.judge(request)
+}
+
+/// Judges the response to an extended CONNECT by every rule of RFC 8441 §5, by which any status of success
+/// takes the place of 101. The request's key is not looked at.
+///
+/// # Errors
+///
+/// The first rule that the response breaks.
+pub fn judge_connect<'a, S, H>(
+    request: &Request<'a, S>,
+    response: Response<H>,
+) -> Result<Accepted<'a>, Refusal>
+where
+    S: AsRef<str>,
+    H: IntoIterator<Item = (&'a str, &'a [u8])>,
+{
+    if !(200..300).contains(&response.status) {
+        return Err(Refusal::ConnectStatus(response.status));
     }
-    let subprotocol = match *subprotocols {
-        [] => None,
-        [value] if request.subprotocols.is_empty() => {
-            return Err(Refusal::SubprotocolUnasked(quoted(value)));
+    let mut agreed = Agreed::default();
+    for (name, value) in response.headers {
+        agreed.note(name, value);
+    }
+    agreed.judge(request)
+}
+
+/// What a response says to the offers of its request.
+#[derive(Default)]
+struct Agreed<'a> {
+    subprotocols: Vec<&'a [u8]>,
+    extensions: Vec<&'a [u8]>,
+}
+
+impl<'a> Agreed<'a> {
+    fn note(&mut self, name: &str, value: &'a [u8]) {
+        let is = |known| name.eq_ignore_ascii_case(known);
+        if is("sec-websocket-protocol") {
+            self.subprotocols.push(value.trim_ascii());
+        } else if is("sec-websocket-extensions") && items(value).next().is_some() {
+            self.extensions.push(value);
         }
-        // As it was written in the offer: a subprotocol's name has its case.
-        [value] => {
-            let mut offers = request.subprotocols.iter().map(AsRef::as_ref);
-            let chosen = offers.find(|offer| offer.as_bytes() == value);
-            Some(chosen.ok_or_else(|| Refusal::SubprotocolNotOffered(quoted(value)))?)
+    }
+
+    fn judge<S: AsRef<str>>(self, request: &Request<'a, S>) -> Result<Accepted<'a>, Refusal> {
+        let Self { subprotocols, extensions } = self;
+        if let (None, Some(value)) = (request.extensions, extensions.first()) {
+            return Err(Refusal::ExtensionUnasked(quoted(value)));
         }
-        _ => return Err(Refusal::SubprotocolRepeated),
-    };
-    Ok(Accepted { subprotocol, extensions })
+        let subprotocol = match *subprotocols {
+            [] => None,
+            [value] if request.subprotocols.is_empty() => {
+                return Err(Refusal::SubprotocolUnasked(quoted(value)));
+            }
+            // As it was written in the offer: a subprotocol's name has its case.
+            [value] => {
+                let mut offers = request.subprotocols.iter().map(AsRef::as_ref);
+                let chosen = offers.find(|offer| offer.as_bytes() == value);
+                Some(chosen.ok_or_else(|| Refusal::SubprotocolNotOffered(quoted(value)))?)
+            }
+            _ => return Err(Refusal::SubprotocolRepeated),
+        };
+        Ok(Accepted { subprotocol, extensions })
+    }
 }
 
 /// A value for somebody to read.
@@ -255,6 +312,28 @@ mod tests {
     #[test]
     fn the_nonce_of_rfc_6455_section_1_3() {
         assert_eq!(key(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
+    }
+
+    #[test]
+    fn an_extended_connect_needs_no_key_and_any_success_answers_it() {
+        let subprotocols = ["chat"];
+        let request = Request { key: "", subprotocols: &subprotocols, extensions: None };
+        let headers: Vec<_> = request.connect_headers().collect();
+        let header = |name, value: &str| (name, value.to_string());
+        assert_eq!(
+            headers,
+            [header("sec-websocket-version", "13"), header("sec-websocket-protocol", "chat")]
+        );
+        let judge = |status, name| {
+            let headers = [("sec-websocket-protocol", name)];
+            judge_connect(&request, Response { status, headers })
+        };
+        let accepted = judge(200, b"chat".as_slice()).unwrap();
+        assert_eq!(accepted, Accepted { subprotocol: Some("chat"), extensions: Vec::new() });
+        assert_eq!(judge(204, b"chat"), Ok(accepted));
+        assert_eq!(judge(101, b"chat"), Err(Refusal::ConnectStatus(101)));
+        assert_eq!(judge(300, b"chat"), Err(Refusal::ConnectStatus(300)));
+        assert_eq!(judge(200, b"x"), Err(Refusal::SubprotocolNotOffered("x".to_string())));
     }
 
     #[test]

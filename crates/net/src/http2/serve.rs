@@ -1,0 +1,177 @@
+//! The task of a server's connection: it takes requests in, each into a task of its own, and moves the frames of
+//! all streams.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderValue, Method, Request};
+use sockeye_websocket::handshake::server::Refusal;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use super::respond::Responding;
+use super::{Http2, MAX_FRAME, SEND_BUFFER};
+use crate::clock;
+use crate::gate::{Gate, TurnedAway};
+use crate::http::{Answer, Endpoint, Incoming, refused, spawn};
+use crate::wheel::{Rounding, Timer, sleep};
+
+/// How long a client whose connection is idle may take to go when it is told so.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Streams that a client has reset and that we have not looked at yet: h2's own number.
+const MAX_UNSEEN_RESETS: usize = 20;
+
+/// Streams that we reset because of errors of the client's: h2's own number.
+const MAX_ERRORS: usize = 1024;
+
+/// Streams that we reset and that frames on the way may still come for: h2's own number.
+const MAX_REMEMBERED_RESETS: usize = 50;
+
+/// Why a connection ended, when neither side wanted it to.
+pub(crate) enum Ended {
+    Failed(h2::Error),
+    TurnedAway(TurnedAway),
+}
+
+impl From<h2::Error> for Ended {
+    fn from(error: h2::Error) -> Self {
+        let is_slow = error.get_io().is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut);
+        if is_slow { Self::TurnedAway(TurnedAway::WriteTimeout) } else { Self::Failed(error) }
+    }
+}
+
+fn builder(options: &Http2) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .enable_connect_protocol()
+        .initial_window_size(options.window.min(super::MAX_WINDOW))
+        .initial_connection_window_size(options.connection_window())
+        .max_concurrent_streams(options.max_streams)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(options.max_header_bytes)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+        .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
+        .max_local_error_reset_streams(Some(MAX_ERRORS));
+    builder
+}
+
+/// Serves a connection until its client goes, or is idle for as long as it may take to send a request's
+/// head, or until `closing` turns true and the last stream has ended. The stream is the caller's to close.
+pub(crate) async fn serve<E: Endpoint>(
+    stream: &mut (impl AsyncRead + AsyncWrite + Send + Unpin),
+    peer: SocketAddr,
+    options: &Http2,
+    gate: &Arc<Gate>,
+    endpoint: &E,
+    closing: &mut watch::Receiver<bool>,
+) -> Result<(), Ended> {
+    let patience = gate.options.head_timeout;
+    let mut closing = pin!(closing.wait_for(|closing| *closing));
+    let mut connection = tokio::select! {
+        connection = builder(options).handshake::<_, Bytes>(stream) => connection?,
+        () = sleep(patience) => return Err(Ended::TurnedAway(TurnedAway::HeadTimeout)),
+        _ = &mut closing => return Ok(()),
+    };
+    let (mut timer, mut idle_until) = (Timer::new(), None);
+    let (mut told, mut leaving) = (false, false);
+    poll_fn(|cx| {
+        if !told && closing.as_mut().poll(cx).is_ready() {
+            told = true;
+            connection.graceful_shutdown();
+        }
+        loop {
+            while let Poll::Ready(request) = connection.poll_accept(cx) {
+                match request {
+                    Some(Ok((request, respond))) => begin(request, respond, peer, gate, endpoint),
+                    Some(Err(error)) => return Poll::Ready(Err(error.into())),
+                    None => return Poll::Ready(Ok(())),
+                }
+            }
+            if connection.has_streams() {
+                idle_until = None;
+                timer.cancel();
+                return Poll::Pending;
+            }
+            let due = *idle_until.get_or_insert_with(|| clock::after(patience));
+            if timer.poll(cx, due, Rounding::Up).is_pending() {
+                return Poll::Pending;
+            }
+            if leaving {
+                return Poll::Ready(Err(Ended::TurnedAway(TurnedAway::HeadTimeout)));
+            }
+            leaving = true;
+            connection.graceful_shutdown();
+            idle_until = Some(clock::after(GOODBYE));
+        }
+    })
+    .await?;
+    if leaving { Err(Ended::TurnedAway(TurnedAway::HeadTimeout)) } else { Ok(()) }
+}
+
+/// Hands a request to the endpoint, and what comes of it to a task of its own.
+fn begin<E: Endpoint>(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    peer: SocketAddr,
+    gate: &Arc<Gate>,
+    endpoint: &E,
+) {
+    let (mut parts, stream) = request.into_parts();
+    // Whoever reads the header finds it, as over HTTP/1.1 (RFC 9113 §8.3.1 has it the same).
+    if !parts.headers.contains_key(HOST)
+        && let Some(authority) = parts.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        parts.headers.insert(HOST, host);
+    }
+    let is_connect = parts.method == Method::CONNECT;
+    let responding =
+        Responding { peer, gate: gate.clone(), is_head: parts.method == Method::HEAD, input: None };
+    if !is_connect {
+        let length = parts.headers.get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = Incoming::from(super::Incoming::new(stream, length));
+        let answering = endpoint.answer(Request::from_parts(parts, body), peer);
+        spawn(responding.respond(answering, respond));
+        return;
+    }
+    // Only what a stream can become is the endpoint's to judge.
+    let protocol = parts.extensions.remove::<h2::ext::Protocol>();
+    let refusal = match protocol.as_ref().map(h2::ext::Protocol::as_str) {
+        None => Some(Refusal::ProtocolMissing),
+        Some(protocol) if protocol.eq_ignore_ascii_case("websocket") => None,
+        Some(_) => Some(Refusal::Protocol),
+    };
+    if let Some(refusal) = refusal {
+        let answering = std::future::ready(Answer::Http(refused(refusal)));
+        spawn::<E::Successor>(responding.respond(answering, respond));
+        return;
+    }
+    if parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+        // A CONNECT has no body (RFC 9110 §9.3.6).
+        respond.send_reset(Reason::PROTOCOL_ERROR);
+        return;
+    }
+    parts.extensions.insert(hyper::ext::Protocol::from_static("websocket"));
+    let answering = endpoint.answer(Request::from_parts(parts, Incoming::empty()), peer);
+    spawn(Responding { input: Some(stream), ..responding }.respond(answering, respond));
+}
+
+/// What [`serve`] is to be told of.
+pub(crate) fn report(ended: Result<(), Ended>, peer: SocketAddr, gate: &Gate) {
+    match ended {
+        Ok(()) => {}
+        Err(Ended::TurnedAway(why)) => gate.turn_away(peer, why),
+        Err(Ended::Failed(error)) => tracing::debug!(%peer, %error, "HTTP/2 ended with an error"),
+    }
+}

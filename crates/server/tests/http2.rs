@@ -1,0 +1,205 @@
+//! Engine.IO and Socket.IO over HTTP/2: polling, websockets by extended CONNECT, and the upgrade from one to the
+//! other, all on one connection.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Method, Request, StatusCode};
+use sockeye_server::{Cors, Data, Namespace, Server, ServerBuilder, Socket};
+use tokio::net::{TcpListener, TcpStream};
+
+const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
+}
+
+struct Client {
+    requests: SendRequest<Bytes>,
+    address: SocketAddr,
+}
+
+impl Client {
+    /// A client of a server that echoes the events `echo`.
+    async fn start(builder: ServerBuilder) -> Self {
+        let echo = Namespace::new("/").on("echo", |socket: Socket, Data(text): Data<String>| {
+            socket.emit("echo", &text).ok();
+        });
+        let server = builder.namespace(echo).build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { server.serve_listener(listener).await });
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self { requests, address }
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&'static str>,
+        headers: &[(&'static str, String)],
+    ) -> (StatusCode, HeaderMap, String) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .body(())
+            .unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let mut requests = within(self.requests.clone().ready()).await.unwrap();
+        let (answer, mut sender) = requests.send_request(request, body.is_none()).unwrap();
+        if let Some(body) = body {
+            sender.send_data(body.into(), true).unwrap();
+        }
+        let (head, mut body) = within(answer).await.unwrap().into_parts();
+        let mut text = Vec::new();
+        while let Some(data) = within(body.data()).await {
+            text.extend_from_slice(&data.unwrap());
+        }
+        (head.status, head.headers, String::from_utf8(text).unwrap())
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let (status, _, body) = self.ask(Method::GET, path, None, &[]).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    async fn post(&self, path: &str, body: &'static str) {
+        let (status, _, body) = self.ask(Method::POST, path, Some(body), &[]).await;
+        assert_eq!((status, &*body), (StatusCode::OK, "ok"));
+    }
+
+    async fn websocket(&self, path: &str) -> Websocket {
+        let request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(format!("http://{}{path}", self.address))
+            .extension(Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let mut requests = within(self.requests.clone().ready()).await.unwrap();
+        let (answer, sender) = requests.send_request(request, false).unwrap();
+        let answer = within(answer).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        Websocket { sender, receiver: answer.into_body(), rest: Vec::new() }
+    }
+
+    /// Opens a session by polling; its id.
+    async fn open(&self) -> String {
+        let open = self.get(POLLING).await;
+        let open = open.strip_prefix("0{\"sid\":\"").unwrap_or_else(|| panic!("{open}"));
+        open.split('"').next().unwrap().to_owned()
+    }
+}
+
+struct Websocket {
+    sender: SendStream<Bytes>,
+    receiver: RecvStream,
+    rest: Vec<u8>,
+}
+
+impl Websocket {
+    /// Sends a short text.
+    fn send(&mut self, text: &str) {
+        let head = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        self.sender.send_data([&head[..], text.as_bytes()].concat().into(), false).unwrap();
+    }
+
+    /// Receives a text of less than 126 bytes.
+    async fn recv(&mut self) -> String {
+        loop {
+            if let [0x81, length, rest @ ..] = &*self.rest
+                && rest.len() >= usize::from(*length)
+            {
+                let text = rest[..usize::from(*length)].to_vec();
+                self.rest.drain(..2 + text.len());
+                return String::from_utf8(text).unwrap();
+            }
+            let data = within(self.receiver.data()).await.unwrap().unwrap();
+            self.rest.extend_from_slice(&data);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_polls() {
+    let client = Client::start(Server::builder()).await;
+    let session = format!("{POLLING}&sid={}", client.open().await);
+    client.post(&session, "40").await;
+    assert!(client.get(&session).await.starts_with("40{\"sid\":"));
+    // A poll waits, and a POST goes past it.
+    let (poll, ()) =
+        tokio::join!(client.get(&session), client.post(&session, "42[\"echo\",\"hi\"]"));
+    assert_eq!(poll, "42[\"echo\",\"hi\"]");
+}
+
+#[tokio::test]
+async fn a_client_begins_with_a_websocket() {
+    let client = Client::start(Server::builder()).await;
+    // Whoever has an answer has the settings.
+    client.ask(Method::OPTIONS, POLLING, None, &[]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        let mut socket = client.websocket(WEBSOCKET).await;
+        assert!(socket.recv().await.starts_with("0{\"sid\":"));
+        socket.send("40");
+        assert!(socket.recv().await.starts_with("40{\"sid\":"));
+        sockets.push(socket);
+    }
+    for socket in &mut sockets {
+        socket.send("42[\"echo\",\"hi\"]");
+        assert_eq!(socket.recv().await, "42[\"echo\",\"hi\"]");
+    }
+}
+
+#[tokio::test]
+async fn a_client_upgrades_from_polling() {
+    let client = Client::start(Server::builder()).await;
+    let sid = client.open().await;
+    let session = format!("{POLLING}&sid={sid}");
+    client.post(&session, "40").await;
+    assert!(client.get(&session).await.starts_with("40{\"sid\":"));
+    let mut socket = client.websocket(&format!("{WEBSOCKET}&sid={sid}")).await;
+    socket.send("2probe");
+    assert_eq!(socket.recv().await, "3probe");
+    assert_eq!(client.get(&session).await, "6");
+    socket.send("5");
+    socket.send("42[\"echo\",\"over\"]");
+    assert_eq!(socket.recv().await, "42[\"echo\",\"over\"]");
+}
+
+#[tokio::test]
+async fn what_is_no_websocket_and_whose_origin_is_another_are_refused() {
+    let cors = Cors::same_origin().build().unwrap();
+    let client = Client::start(Server::builder().cors(cors)).await;
+    let own = ("origin", format!("http://{}", client.address));
+    let (status, _, body) = client.ask(Method::GET, POLLING, None, &[own]).await;
+    assert_eq!(status, 200, "the host is what HTTP/2 calls :authority: {body}");
+    let other = ("origin", "http://evil.example".to_owned());
+    let (status, ..) = client.ask(Method::GET, POLLING, None, &[other]).await;
+    assert_eq!(status, 403);
+
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(format!("http://{}{WEBSOCKET}", client.address))
+        .extension(Protocol::from_static("websocket"))
+        .body(())
+        .unwrap();
+    let mut requests = within(client.requests.clone().ready()).await.unwrap();
+    let (answer, _sender) = requests.send_request(request, false).unwrap();
+    let answer = within(answer).await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.headers()["sec-websocket-version"], "13");
+}
