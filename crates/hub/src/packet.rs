@@ -32,8 +32,16 @@ pub struct Packet {
     frame_start: u8,
     attachments: Box<[Bytes]>,
     compress: bool,
-    /// What plain connections get, once one has asked for it. Boxed, since most packets never have it.
-    plain: OnceLock<Box<Bytes>>,
+    /// What few connections get, once one of them has asked for it. Most packets never have any.
+    forms: OnceLock<Box<Forms>>,
+}
+
+/// The wire forms that differ from the packet's own bytes in more than a head. Each is made for the
+/// first connection that asks, and shared by the others.
+#[derive(Default)]
+struct Forms {
+    /// What plain connections get, as a whole WebSocket frame.
+    plain: OnceLock<Bytes>,
 }
 
 impl Packet {
@@ -59,7 +67,7 @@ impl Packet {
             frame_start: 0,
             attachments: Box::new([bytes]),
             compress: true,
-            plain: OnceLock::new(),
+            forms: OnceLock::new(),
         })
     }
 
@@ -84,7 +92,7 @@ impl Packet {
             frame_start,
             attachments,
             compress: true,
-            plain: OnceLock::new(),
+            forms: OnceLock::new(),
         }))
     }
 
@@ -133,18 +141,18 @@ impl Packet {
     /// handed (which is not empty), or nothing; it gets the message without Engine.IO's type, and the
     /// attachments. The others share what it made.
     pub fn plain_frame(&self, encode: impl FnOnce(&mut Vec<u8>, &str, &[Bytes])) -> &Bytes {
-        self.plain.get_or_init(|| {
+        self.forms.get_or_init(Box::default).plain.get_or_init(|| {
             let message = self.text().strip_prefix(&[PacketType::Message.as_byte()]);
             let message = message.and_then(|message| std::str::from_utf8(message).ok());
-            let Some(message) = message else { return Box::default() };
+            let Some(message) = message else { return Bytes::new() };
             let mut buffer = Vec::with_capacity(message.len() + 64);
             buffer.extend_from_slice(&[0; MAX_SERVER_HEAD]);
             encode(&mut buffer, message, &self.attachments);
             if buffer.len() == MAX_SERVER_HEAD {
-                return Box::default();
+                return Bytes::new();
             }
             let start = write_head(&mut buffer);
-            Box::new(Bytes::from(buffer).slice(start..))
+            Bytes::from(buffer).slice(start..)
         })
     }
 
