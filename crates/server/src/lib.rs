@@ -28,6 +28,7 @@ mod bundle;
 mod client;
 mod config;
 mod connect;
+mod drain;
 mod emit;
 pub mod engine;
 mod extract;

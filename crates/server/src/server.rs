@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -144,6 +145,28 @@ impl Server {
     /// and with it the abortion of what outlives the grace.
     pub async fn close(&self) {
         self.inner.core.tasks.close(&self.inner.site).await;
+    }
+
+    /// Closes the server gently, as before a deploy: from now on it opens no sessions (503 with
+    /// `Retry-After`), and the clients that it has are disconnected over the `window`, a few at a time in no
+    /// order, as [`close`](Self::close) does it; who is still there at its end is, too. So they do not all
+    /// reconnect, to whoever takes over, in the same second.
+    ///
+    /// Requests are answered to the end, those beside Socket.IO included: a readiness probe can ask
+    /// [`is_accepting`](Self::is_accepting), and goes on getting answers.
+    ///
+    /// Ready when all is done, which may take the [grace](crate::Builder::grace) longer than the window.
+    /// Dropping the future ends the draining: clients that it had not come to stay, new ones are still
+    /// refused, and `close` does the rest.
+    pub async fn drain(&self, window: Duration) {
+        self.inner.site.drain(window).await;
+        self.close().await;
+    }
+
+    /// Whether new clients are let in: not once the server [drains](Self::drain) or
+    /// [closes](Self::close).
+    pub fn is_accepting(&self) -> bool {
+        self.inner.site.engine.is_accepting()
     }
 
     /// The path under which this server is found, without a trailing slash.

@@ -601,7 +601,7 @@ async fn a_closing_engine_says_what_is_queued_and_waits_for_its_handlers() {
             let engine = engine.clone();
             async move { engine.close().await }
         });
-        peer.expect_close(1005).await;
+        peer.expect_close(1001).await;
         assert_eq!(poll.recv_http().await.text(), "1", "{face:?}");
         within(closing).await.unwrap();
         assert_eq!(done.load(Ordering::Relaxed), 2);
@@ -635,7 +635,7 @@ async fn a_stuck_handler_is_aborted_after_the_grace() {
         assert!(begun.elapsed() >= GRACE, "{:?}", begun.elapsed());
         assert!(was_dropped.try_recv().is_ok(), "{face:?}: the handler goes on");
         assert_eq!(engine.clients(), 0);
-        peer.expect_close(1005).await;
+        peer.expect_close(1001).await;
     }
 }
 

@@ -116,6 +116,22 @@ impl Engine {
         self.sessions.faults()
     }
 
+    /// Refuses sessions from here on (503, `Retry-After`); those that are open go on.
+    pub fn drain(&self) {
+        self.sessions.drain();
+    }
+
+    /// Whether sessions are opened: neither [`drain`](Self::drain) nor [`close_all`](Self::close_all) was
+    /// called.
+    pub fn is_accepting(&self) -> bool {
+        self.sessions.is_accepting()
+    }
+
+    /// The open sessions, in no order that a client could have a hand in: that of their hashed ids.
+    pub fn sessions(&self) -> Vec<Arc<Shared>> {
+        self.sessions.all()
+    }
+
     /// Ends every session, once what is queued for it has been written, and those to come.
     pub fn close_all(&self, reason: CloseReason) {
         self.sessions.close_all(reason);
@@ -273,7 +289,7 @@ impl Engine {
         request: &Request,
         revision: Result<(), Refusal>,
     ) -> Result<Option<Admission>, Refused> {
-        if self.sessions.is_closing() {
+        if !self.sessions.is_accepting() {
             return Err(Refusal::ShuttingDown.into());
         }
         // Before anything is counted: a page must not spend what its visitors' address may have.

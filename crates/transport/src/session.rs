@@ -13,7 +13,7 @@ use sockeye_hub::Packet;
 use sockeye_net::addresses::Admission;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
-use sockeye_websocket as websocket;
+use sockeye_websocket::{self as websocket, CloseCode};
 
 use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
@@ -121,13 +121,25 @@ impl<H: Handler> Session<H> {
         reason
     }
 
-    /// The session's close reason becomes the connection's end. Node's server gives no status
-    /// code.
+    /// The session's close reason becomes the connection's end.
     fn follow(&mut self, flow: Flow) -> ControlFlow<Close> {
         flow.map_break(|reason| {
             self.shared.close(reason);
-            Close::default()
+            self.farewell()
         })
+    }
+
+    /// What the close frame says. Node's server gives no status code; where this server ends a session that
+    /// has done nothing wrong, the client may know why. (The official client shows it in the details of
+    /// its `transport close`.)
+    fn farewell(&self) -> Close {
+        let status = match self.shared.close_reason() {
+            Some(reason @ (CloseReason::ServerShuttingDown | CloseReason::PingTimeout)) => {
+                Some((CloseCode::GOING_AWAY, reason.as_str().into()))
+            }
+            _ => None,
+        };
+        Close { status }
     }
 
     /// While the server itself does not read, a missing pong is not the client's fault.
@@ -209,7 +221,7 @@ impl<H: Handler> Protocol for Session<H> {
 
     fn work(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
         if self.shared.close_reason().is_some() {
-            return ControlFlow::Break(Close::default());
+            return ControlFlow::Break(self.farewell());
         }
         let flow = self.handler.work(now, cx);
         self.note_intake(now);

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
@@ -27,6 +27,8 @@ pub(crate) struct Sessions {
     reserved: Mutex<HashSet<Sid>>,
     /// Set when all sessions are to end, for those that are only about to open.
     closing: OnceLock<CloseReason>,
+    /// No session is opened any more, while those that are open go on.
+    draining: AtomicBool,
     /// Sessions that are not over, answers on their way, and websockets that try to take over.
     alive: AtomicUsize,
     addresses: Addresses,
@@ -44,6 +46,7 @@ impl Sessions {
             hasher: DefaultHashBuilder::default(),
             reserved: Mutex::default(),
             closing: OnceLock::new(),
+            draining: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             addresses: Addresses::new(),
             refusals: Default::default(),
@@ -122,8 +125,14 @@ impl Sessions {
         })
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.get().is_some()
+    /// From here on no session is opened.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether sessions are opened at all.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.closing.get().is_none() && !self.draining.load(Ordering::Acquire)
     }
 
     /// What a closing server waits for: how many are [`Alive`].

@@ -26,6 +26,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Response};
 use sockeye_net::http::Body;
@@ -185,6 +186,24 @@ impl Engine {
     /// with it the abortion of what outlives the grace.
     pub async fn close(&self) {
         self.inner.tasks.close(&self.inner.site).await;
+    }
+}
+
+impl Engine {
+    /// Closes the engine gently: it refuses new clients and disconnects those that it has over the
+    /// `window`, a few at a time, as [`Server::drain`](crate::Server::drain) does.
+    ///
+    /// Ready when all is done, which may take the [grace](Builder::grace) longer than the window. Dropping
+    /// the future ends the draining; new clients are still refused.
+    pub async fn drain(&self, window: Duration) {
+        self.inner.site.drain(window).await;
+        self.close().await;
+    }
+
+    /// Whether new clients are let in: not once the engine [drains](Self::drain) or
+    /// [closes](Self::close).
+    pub fn is_accepting(&self) -> bool {
+        self.inner.site.engine.is_accepting()
     }
 }
 

@@ -397,7 +397,7 @@ async fn the_server_closes_while_the_handler_runs() {
     let socket = sockets.next().await;
     let io = server.io.clone();
     let closing = tokio::spawn(async move { io.close().await });
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     within(closing).await.unwrap();
     assert_eq!(socket.disconnect_reason(), Some(DisconnectReason::ServerShuttingDown));
     reasons.expect(["server shutting down"]).await;

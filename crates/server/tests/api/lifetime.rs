@@ -135,10 +135,10 @@ async fn close_ends_every_client() {
         for peer in &mut peers {
             // What was queued still goes out; no DISCONNECT, so that clients reconnect.
             peer.expect_text("42[\"goodbye\"]").await;
-            peer.expect_close(1005).await;
+            peer.expect_close(1001).await;
             reasons.expect(["server shutting down"]).await;
         }
-        joining.expect_close(1005).await;
+        joining.expect_close(1001).await;
         within(closing).await.unwrap();
         assert_eq!(server.clients(), 0);
         // It is idempotent.
@@ -153,7 +153,7 @@ async fn close_twice_at_once() {
     let server = serve_namespace(root()).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     let (first, second) = (close(&server), close(&server));
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     within(first).await.unwrap();
     within(second).await.unwrap();
 }
@@ -183,7 +183,7 @@ async fn a_closed_server_accepts_no_one() {
         let io = io.clone();
         async move { io.close().await }
     });
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     within(closing).await.unwrap();
     within(serving).await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
@@ -213,7 +213,7 @@ async fn connections_in_the_http_phase_end_with_the_server() {
     let (mut peer, _) = Peer::socketio(server.address).await;
     sync(&mut peer).await;
     let closing = close(&server);
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     within(closing).await.unwrap();
     kept_alive.expect_eof().await;
     silent.expect_eof().await;
@@ -242,7 +242,7 @@ async fn close_waits_for_handlers_that_finish_in_time() {
     peer.send_text("42[\"work\"]").await;
     noted.expect(["started"]).await;
     let closing = close(&server);
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     assert!(!closing.is_finished(), "the handler is still running");
     gate.add_permits(1);
     within(closing).await.unwrap();
@@ -278,7 +278,7 @@ async fn close_aborts_handlers_after_the_grace() {
         noted.expect(["started", "started"]).await;
         let since = Instant::now();
         let closing = close(&server);
-        peer.expect_close(1005).await;
+        peer.expect_close(1001).await;
         within(closing).await.unwrap();
         assert!(since.elapsed() >= grace, "after {:?} already", since.elapsed());
         noted.expect(["dropped", "dropped"]).await;
@@ -294,7 +294,7 @@ async fn close_does_not_wait_for_clients_that_do_not_answer() {
     within(server.close()).await;
     assert_eq!(server.clients(), 0);
     reasons.expect(["server shutting down"]).await;
-    peer.expect(Message::Close(1005)).await;
+    peer.expect(Message::Close(1001)).await;
 }
 
 /// Nor does one that does not even read.
@@ -396,7 +396,7 @@ async fn dropping_the_listening_future_closes() {
     sync(&mut peer).await;
     serving.abort();
     assert!(within(serving).await.unwrap_err().is_cancelled());
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     reasons.expect(["server shutting down"]).await;
     assert!(TcpStream::connect(address).await.is_err());
     within(io.close()).await;
@@ -413,7 +413,7 @@ async fn dropping_close_goes_on_closing() {
         let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(closing.as_mut().poll(cx)));
         assert!(polled.await.is_pending());
     }
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     reasons.expect(["server shutting down"]).await;
 }
 

@@ -16,6 +16,7 @@ mod chaos;
 mod connect;
 mod connect_races;
 mod cors;
+mod drain;
 mod endings;
 mod handlers;
 mod handshake;

@@ -140,7 +140,7 @@ async fn a_server_that_is_dropped_leaves_nothing() {
     let (mut peer, _) = Peer::socketio(server.address).await;
     let io = server.io.clone();
     let closing = tokio::spawn(async move { io.close().await });
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
     within(closing).await.unwrap();
     noted.expect(["socket"]).await;
     drop(server);
