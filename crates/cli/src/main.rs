@@ -1,25 +1,28 @@
 //! `sockeye`: the command-line tool, on top of the whole stack. It is written against the facade
 //! crate alone, as any user's program is.
 //!
-//! - here: flags, logging, and the one line on stderr that a failure is;
+//! - here: flags, and the one line on stderr that a failure is;
+//! - [`log`]: what is logged;
 //! - [`serve`]: listening, the lines on stdout, and the end;
 //! - [`options`]: the flags that are options of the server;
+//! - [`observe`]: what operators look at;
 //! - [`page`]: the chat page's files;
 //! - [`chat`]: the chat itself, by `page/PROTOCOL.md`.
 
 mod chat;
+mod log;
+mod observe;
 mod options;
 mod page;
 mod serve;
 mod signals;
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 use sockeye::tls::IdentityError;
-use tracing_subscriber::EnvFilter;
 
 use crate::serve::Serve;
 
@@ -30,7 +33,8 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Log more: -v what happens, -vv details. The variable RUST_LOG, if set, decides instead.
+    /// Log more: -v what happens, -vv details. The variable RUST_LOG, if set, decides instead; DEBUG adds
+    /// scopes of the official server: DEBUG=socket.io*,engine.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -58,34 +62,13 @@ enum Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = log(cli.verbose).and_then(|()| match cli.command {
+    let outcome = log::start(cli.verbose).and_then(|()| match cli.command {
         Command::Serve(serve) => serve::run(&serve),
     });
     outcome.unwrap_or_else(|failure| {
         eprintln!("error: {failure}");
         ExitCode::FAILURE
     })
-}
-
-/// Sends the log to stderr: stdout is for what was asked for.
-fn log(verbose: u8) -> Result<(), Failure> {
-    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(filter) if !filter.is_empty() => {
-            EnvFilter::try_new(filter).map_err(|error| Failure::LogFilter(error.to_string()))?
-        }
-        _ => EnvFilter::new(match verbose {
-            0 => "warn",
-            1 => "info",
-            _ => "debug",
-        }),
-    };
-    let colours = io::stderr().is_terminal() && wants_colours();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(colours)
-        .init();
-    Ok(())
 }
 
 /// <https://no-color.org>: any value but the empty one means no.

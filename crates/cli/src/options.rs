@@ -181,6 +181,11 @@ fn network(text: &str) -> Result<String, String> {
     parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+/// A [`time`], or none at all.
+pub(crate) fn window(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { time(text) }
+}
+
 fn time(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -233,6 +238,7 @@ mod tests {
         for (text, milliseconds) in [("25s", 25_000), ("500ms", 500), ("2m", 120_000)] {
             assert_eq!(time(text), Ok(Duration::from_millis(milliseconds)));
         }
+        assert_eq!(window("0s"), Ok(Duration::ZERO));
         for text in ["", "s", "25", "0s", "-1s", "1.5s", "1h", "99999999999999999999s"] {
             time(text).unwrap_err();
         }

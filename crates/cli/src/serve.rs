@@ -4,14 +4,16 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use sockeye::Server;
 use tokio::net::TcpListener;
 use tokio::runtime;
 
-use crate::options::Options;
-use crate::signals::Signals;
+use crate::observe::{self, Later};
+use crate::options::{Options, window};
+use crate::signals::{Signal, Signals};
 use crate::{Failure, chat, page, wants_colours};
 
 /// What a process that was interrupted returns, by the shells' convention: 128 and the signal.
@@ -34,6 +36,15 @@ pub(crate) struct Serve {
     #[arg(long, default_value_t = 3000)]
     port: u16,
 
+    /// Over how long clients leave, a few at a time, after SIGTERM: `30s`, `2m`; `0s` is all at once. Ctrl-C
+    /// does not take that time, and neither does a second signal.
+    #[arg(long, value_name = "TIME", value_parser = window, default_value = "10s")]
+    drain: Duration,
+
+    /// Serve Prometheus' metrics at this address, under /metrics. Without a value: 127.0.0.1:9464.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9464")]
+    metrics: Option<SocketAddr>,
+
     #[command(flatten)]
     options: Options,
 }
@@ -51,43 +62,63 @@ pub(crate) fn run(flags: &Serve) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
-    let Serve { host, port, options } = flags;
+    let Serve { host, port, drain, metrics, options } = flags;
     let tls = options.tls().map_err(Failure::Tls)?;
     let listen = |error| Failure::Listen { address: address(host, *port), error };
     let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(listen)?;
     let local = listener.local_addr().map_err(listen)?;
+    let metrics = match *metrics {
+        None => None,
+        Some(address) => {
+            let listen = |error| Failure::Listen { address: address.to_string(), error };
+            let listener = TcpListener::bind(address).await.map_err(listen)?;
+            let local = listener.local_addr().map_err(listen)?;
+            Some((listener, local))
+        }
+    };
     // From here on, so that who reads the line may send a signal.
     let mut signals = Signals::new().map_err(Failure::Start)?;
 
     let (namespace, desk) = chat::open();
-    let builder = Server::builder().namespace(namespace).fallback(page::router(&options.client()));
+    let later = Later::default();
+    let pages = page::router(&options.client()).merge(observe::readiness(&later));
+    let builder = Server::builder().namespace(namespace).fallback(pages);
     let mut builder = options.apply(builder);
     let scheme = if tls.is_some() { "https" } else { "http" };
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
     let io = builder.build();
+    let _ = later.set(io.clone());
     let desk = tokio::spawn(desk.run(io.clone()));
     greet(scheme, local, &options.path);
+    if let Some((listener, local)) = metrics {
+        say(&format!("Prometheus finds its metrics at {}", observe::url(local)));
+        tokio::spawn(observe::metrics(listener, io.clone()));
+    }
     // Dropping it begins the closing: not before the connections are counted.
     let mut serving = pin!(io.serve_listener(listener));
-    tokio::select! {
+    let signal = tokio::select! {
         served = &mut serving => return served.map_err(listen).map(|()| ExitCode::SUCCESS),
         _ = desk => return Err(Failure::Broken("the chat has ended by an error of its own")),
-        () = signals.recv() => {}
-    }
+        signal = signals.recv() => signal,
+    };
 
+    let window = if signal == Signal::Terminate { *drain } else { Duration::ZERO };
+    // By the time that the line is printed nobody is let in any more.
+    let draining = io.drain(window);
+    let over = if window.is_zero() { String::new() } else { format!(" over {window:?}") };
     say(&match io.clients() {
         0 => "Closing.".to_owned(),
-        1 => "Closing 1 connection.".to_owned(),
-        clients => format!("Closing {clients} connections."),
+        1 => format!("Closing 1 connection{over}."),
+        clients => format!("Closing {clients} connections{over}."),
     });
     tokio::select! {
         // A signal that is there already counts, however quickly the rest would go.
         biased;
-        () = signals.recv() => Ok(ExitCode::from(INTERRUPTED)),
+        _ = signals.recv() => Ok(ExitCode::from(INTERRUPTED)),
         // Clients that poll fetch their last words from the listener.
-        (served, ()) = async { tokio::join!(serving, io.close()) } => {
+        (served, ()) = async { tokio::join!(serving, draining) } => {
             served.map_err(listen)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -3,13 +3,22 @@
 use std::io;
 
 #[cfg(unix)]
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C: somebody waits for the end.
+    Interrupt,
+    /// SIGTERM: the machine, or a deploy, takes the process down.
+    Terminate,
+}
 
 /// Both signals, caught from [`Signals::new`] on.
 #[cfg(unix)]
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
 }
 
 #[cfg(unix)]
@@ -22,10 +31,10 @@ impl Signals {
     }
 
     /// Waits for the next one. Dropping the future loses none.
-    pub(crate) async fn recv(&mut self) {
+    pub(crate) async fn recv(&mut self) -> Signal {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
         }
     }
 }
@@ -41,7 +50,8 @@ impl Signals {
     }
 
     /// Waits for the next one. Dropping the future loses none.
-    pub(crate) async fn recv(&mut self) {
+    pub(crate) async fn recv(&mut self) -> Signal {
         self.0.recv().await;
+        Signal::Interrupt
     }
 }

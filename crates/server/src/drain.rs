@@ -13,22 +13,26 @@ use crate::site::Site;
 const SLICE: Duration = Duration::from_millis(50);
 
 impl Site {
-    /// Refuses sessions from here on, and ends those that are open in slices that fill the window.
+    /// Ends the sessions that are open in slices that fill the window; others are refused by now.
     ///
     /// Ready when each of them has been told to end. Dropping the future leaves those that it did not come
     /// to open.
     pub(crate) async fn drain(&self, window: Duration) {
-        self.engine.drain();
         // In the order of a table by hash of random ids: nobody's turn can be foreseen.
         let sessions = self.engine.sessions();
         let slices = slices(window, sessions.len());
         let mut sessions = sessions.into_iter();
         for slice in 0..slices {
+            if slice > 0 {
+                sleep(window / slices as u32).await;
+            }
+            if self.engine.is_empty() {
+                break;
+            }
             let left = sessions.len();
             for session in sessions.by_ref().take(left.div_ceil(slices - slice)) {
                 session.close(CloseReason::ServerShuttingDown);
             }
-            sleep(window / slices as u32).await;
         }
     }
 }

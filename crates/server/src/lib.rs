@@ -38,6 +38,8 @@ mod metrics;
 mod namespace;
 mod operators;
 mod options;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod server;
 mod service;
 mod site;
@@ -68,8 +70,8 @@ pub use sockeye_net::rate::Rate;
 pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};
 pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
 pub use sockeye_transport::{
-    ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Handshake, Hooks,
-    KeepHeaders, Request, SameSite,
+    Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Handshake,
+    Hooks, KeepHeaders, Request, SameSite, Volume,
 };
 
 /// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].

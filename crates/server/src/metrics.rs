@@ -1,11 +1,12 @@
 //! What the server counts: every outcome that costs somebody something.
 
+use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye_engineio::Refusal;
 use sockeye_net::TurnedAway;
-use sockeye_transport::Fault;
+use sockeye_transport::{Census, Fault, Volume};
 
 use crate::site::Site;
 
@@ -39,8 +40,12 @@ pub(crate) struct Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Clients with an open session, now.
-    pub clients: usize,
+    /// Clients with an open session, now, by transport, and the bytes that wait for them.
+    pub sessions: Census,
+    /// Engine.IO packets and their bytes, both ways.
+    pub volume: Volume,
+    /// Sessions that polled and have gone on over a websocket.
+    pub upgrades: u64,
     /// Clients that were disconnected because more waited for them than
     /// [`max_buffered_bytes`](crate::Builder::max_buffered_bytes); one may count several
     /// times if several emits meet it at once.
@@ -69,7 +74,7 @@ pub struct Metrics {
 }
 
 /// Why something was refused: one of a fixed list.
-pub trait Reason: Copy + 'static {
+pub trait Reason: Copy + Debug + 'static {
     /// All of them.
     const ALL: &'static [Self];
 
@@ -132,7 +137,9 @@ impl<R, const N: usize> Default for Counts<R, N> {
 impl Counters {
     pub(crate) fn read(&self, Site { engine, gate, .. }: &Site) -> Metrics {
         Metrics {
-            clients: engine.len(),
+            sessions: engine.census(),
+            volume: engine.volume(),
+            upgrades: engine.upgrades(),
             refusals: Counts::new(engine.refusals()),
             faults: Counts::new(engine.faults()),
             turned_away: Counts::new(gate.turned_away()),

@@ -1,5 +1,7 @@
 //! The server: namespaces, the engine below them, and the end of it all.
 
+#[cfg(feature = "prometheus")]
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,6 +135,13 @@ impl Server {
         self.inner.core.counters.read(&self.inner.site)
     }
 
+    /// How many sockets each namespace has.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn sockets_by_namespace(&self) -> impl Iterator<Item = (Cow<'_, str>, usize)> {
+        let namespaces = self.inner.namespaces.iter();
+        namespaces.map(|(path, namespace)| (Cow::from(&**path), namespace.hub.len()))
+    }
+
     /// Closes the server: it accepts no more clients, those that it has get what is queued for them
     /// and are disconnected (`server shutting down`; they hear `transport close` and will try to
     /// reconnect), and what is still going on after the [grace](crate::Builder::grace) is cut off:
@@ -147,7 +156,7 @@ impl Server {
         self.inner.core.tasks.close(&self.inner.site).await;
     }
 
-    /// Closes the server gently, as before a deploy: from now on it opens no sessions (503 with
+    /// Closes the server gently, as before a deploy: from this call on it opens no sessions (503 with
     /// `Retry-After`), and the clients that it has are disconnected over the `window`, a few at a time in no
     /// order, as [`close`](Self::close) does it; who is still there at its end is, too. So they do not all
     /// reconnect, to whoever takes over, in the same second.
@@ -158,9 +167,12 @@ impl Server {
     /// Ready when all is done, which may take the [grace](crate::Builder::grace) longer than the window.
     /// Dropping the future ends the draining: clients that it had not come to stay, new ones are still
     /// refused, and `close` does the rest.
-    pub async fn drain(&self, window: Duration) {
-        self.inner.site.drain(window).await;
-        self.close().await;
+    pub fn drain(&self, window: Duration) -> impl Future<Output = ()> + Send + '_ {
+        self.inner.site.engine.drain();
+        async move {
+            self.inner.site.drain(window).await;
+            self.close().await;
+        }
     }
 
     /// Whether new clients are let in: not once the server [drains](Self::drain) or

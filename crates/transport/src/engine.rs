@@ -31,9 +31,10 @@ use crate::probe::Probe;
 use crate::request::Request;
 use crate::requests;
 use crate::session::Session;
-use crate::sessions::Sessions;
+use crate::sessions::{Census, Sessions};
 use crate::shared::Shared;
 use crate::task::{Task, Upgraded};
+use crate::traffic::Volume;
 
 /// The revision of the protocol that sessions are opened with.
 const REVISION: u8 = 4;
@@ -114,6 +115,22 @@ impl Engine {
     /// How many requests of sessions were not served, by [`Fault::index`].
     pub fn faults(&self) -> [u64; Fault::ALL.len()] {
         self.sessions.faults()
+    }
+
+    /// The open sessions in counts. It looks at each of them, and none opens or ends meanwhile: for now
+    /// and then, not for every event.
+    pub fn census(&self) -> Census {
+        self.sessions.census()
+    }
+
+    /// What all sessions have said and heard.
+    pub fn volume(&self) -> Volume {
+        self.sessions.traffic.volume()
+    }
+
+    /// How many sessions that polled have gone on over a websocket.
+    pub fn upgrades(&self) -> u64 {
+        self.sessions.upgrades()
     }
 
     /// Refuses sessions from here on (503, `Retry-After`); those that are open go on.
@@ -316,6 +333,7 @@ impl Engine {
         if let Some(initial) = &config.initial_packet {
             payload::append(&mut payload, initial.text());
         }
+        self.sessions.traffic.sent(1 + usize::from(config.initial_packet.is_some()), payload.len());
         let sid = session.shared().sid();
         // Its requests may come as soon as it is told its id.
         session.announce();
@@ -387,6 +405,7 @@ impl Engine {
             config.max_buffered_bytes,
             Handshake::new(request.address, request.url(), &request.headers, &config.keep_headers),
             door,
+            self.sessions.traffic.clone(),
         ));
         let handler = handler(&shared);
         Ok(Session::new(self.sessions.clone(), shared, admission, handler))

@@ -65,6 +65,19 @@ impl Entry {
         }
     }
 
+    /// How many Engine.IO packets it is, and their bytes.
+    pub(crate) fn volume(&self) -> (usize, usize) {
+        match self {
+            Self::Packet(packet) => {
+                let text = packet.text().len();
+                let attachments = packet.attachments();
+                let bytes: usize = attachments.iter().map(|bytes| bytes.len()).sum();
+                (usize::from(text > 0) + attachments.len(), text + bytes)
+            }
+            Self::Ping => (1, 1),
+        }
+    }
+
     /// Appends the entry's form in a poll's answer.
     pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
         match self {

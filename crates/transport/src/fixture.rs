@@ -112,7 +112,8 @@ impl Fixture {
         let handshake = Handshake::new(address, "/", &HeaderMap::new(), keep);
         let limit = sessions.config.max_buffered_bytes;
         let door = Some(Box::<Door>::default());
-        let shared = Arc::new(Shared::new(Sid::new([7; 15]), limit, handshake, door));
+        let shared =
+            Arc::new(Shared::new(Sid::new([7; 15]), limit, handshake, door, Arc::default()));
         let notes = Notes::default();
         let handler = Scribe(notes.clone());
         let mut session = Session::new(sessions.clone(), shared.clone(), None, handler);

@@ -43,6 +43,7 @@ mod sessions;
 mod shared;
 mod task;
 mod throttle;
+mod traffic;
 
 pub use config::Config;
 pub use cookie::{Cookie, SameSite};
@@ -55,5 +56,7 @@ pub use handshake::{Handshake, KeepHeaders};
 pub use hooks::{ConnectionError, Forbidden, Hooks};
 pub use request::Request;
 pub use session::Session;
+pub use sessions::Census;
 pub use shared::Shared;
 pub use task::{Task, Upgraded};
+pub use traffic::Volume;

@@ -230,6 +230,7 @@ impl<H: Handler> Polling<H> {
                 for entry in batch {
                     counted += entry.bytes();
                     compressible |= entry.is_compressible();
+                    self.shared.count(&entry);
                     entry.encode_payload(&mut payload);
                 }
             }

@@ -91,11 +91,12 @@ impl<H: Handler> Session<H> {
 
     /// A message has come.
     fn spend(&mut self, now: u64, message: &Message<'_>) {
+        let bytes = match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        self.sessions.traffic.received(bytes);
         if let Some(throttle) = &mut self.throttle {
-            let bytes = match message {
-                Message::Text(text) => text.len(),
-                Message::Binary(bytes) => bytes.len(),
-            };
             throttle.spend(now, &self.sessions.config, bytes);
         }
     }
@@ -103,6 +104,7 @@ impl<H: Handler> Session<H> {
     /// The session goes on over another transport.
     pub(crate) fn upgraded(&mut self) {
         tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), "upgraded");
+        self.sessions.count_upgrade();
         self.handler.upgraded();
     }
 

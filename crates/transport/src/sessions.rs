@@ -16,6 +16,21 @@ use crate::fault::Fault;
 use crate::hooks::ConnectionError;
 use crate::request::Request;
 use crate::shared::Shared;
+use crate::traffic::Traffic;
+
+/// The open sessions in counts, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Census {
+    /// Sessions that poll.
+    pub polling: usize,
+    /// Sessions over a websocket, those that have upgraded included.
+    pub websocket: usize,
+    /// Plain connections.
+    pub plain: usize,
+    /// Bytes that wait to be written, to all of them.
+    pub buffered_bytes: usize,
+}
 
 /// All open sessions, and what they have in common.
 pub(crate) struct Sessions {
@@ -32,6 +47,8 @@ pub(crate) struct Sessions {
     /// Sessions that are not over, answers on their way, and websockets that try to take over.
     alive: AtomicUsize,
     addresses: Addresses,
+    pub(crate) traffic: Arc<Traffic>,
+    upgrades: AtomicU64,
     /// Requests that were refused, by [`Refusal::index`].
     refusals: [AtomicU64; Refusal::ALL.len()],
     /// Requests of sessions that were not served, by [`Fault::index`].
@@ -49,6 +66,8 @@ impl Sessions {
             draining: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             addresses: Addresses::new(),
+            traffic: Arc::default(),
+            upgrades: AtomicU64::new(0),
             refusals: Default::default(),
             faults: Default::default(),
         }
@@ -106,6 +125,30 @@ impl Sessions {
         for session in self.all() {
             session.close(reason);
         }
+    }
+
+    /// Who is there, by transport, and what waits for them. One walk, with the table locked.
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for session in &*self.open() {
+            let count = match () {
+                () if session.is_plain() => &mut census.plain,
+                () if session.websocket.load(Ordering::Relaxed) => &mut census.websocket,
+                () => &mut census.polling,
+            };
+            *count += 1;
+            census.buffered_bytes += session.outbox().buffered_bytes();
+        }
+        census
+    }
+
+    /// A session goes on over a websocket.
+    pub(crate) fn count_upgrade(&self) {
+        self.upgrades.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn upgrades(&self) -> u64 {
+        self.upgrades.load(Ordering::Relaxed)
     }
 
     /// Counts a session until the [`Admission`] is dropped; none if nothing is limited.

@@ -11,6 +11,7 @@ use sockeye_outbox::{Class, Outbox, Refused};
 use crate::door::Door;
 use crate::entry::Entry;
 use crate::handshake::Handshake;
+use crate::traffic::Traffic;
 
 /// The part of a session that everyone may touch: its outbox, its handshake, and the wish that it
 /// end.
@@ -28,6 +29,7 @@ pub struct Shared {
     pub(crate) websocket: AtomicBool,
     /// There while the session polls.
     pub(crate) door: Mutex<Option<Box<Door>>>,
+    traffic: Arc<Traffic>,
     sid: Sid,
     handshake: Handshake,
 }
@@ -38,8 +40,10 @@ impl Shared {
         max_buffered_bytes: usize,
         handshake: Handshake,
         door: Option<Box<Door>>,
+        traffic: Arc<Traffic>,
     ) -> Self {
         Self {
+            traffic,
             sid,
             form: AtomicU8::new(Form::Native as u8),
             websocket: AtomicBool::new(door.is_none()),
@@ -101,18 +105,29 @@ impl Shared {
         self.set_form(if base64 { Form::Base64 } else { Form::Native });
     }
 
+    pub(crate) fn is_plain(&self) -> bool {
+        self.form.load(Ordering::Relaxed) == Form::Plain as u8
+    }
+
     pub(crate) fn set_form(&self, form: Form) {
         self.form.store(form as u8, Ordering::Relaxed);
     }
 
     /// Puts an entry's WebSocket form, as this client can take it, into the cork.
     pub(crate) fn encode_frames(&self, entry: &Entry, cork: &mut Cork) {
+        self.count(entry);
         let form = self.form.load(Ordering::Relaxed);
         if form == Form::Plain as u8 {
             entry.encode_plain(cork);
         } else {
             entry.encode_frames(form == Form::Base64 as u8, cork);
         }
+    }
+
+    /// An entry leaves over the transport.
+    pub(crate) fn count(&self, entry: &Entry) {
+        let (packets, bytes) = entry.volume();
+        self.traffic.sent(packets, bytes);
     }
 
     /// Why the session is over, or is to be.

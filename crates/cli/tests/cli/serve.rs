@@ -200,16 +200,82 @@ fn no_file_descriptors_at_the_start_is_one_line() {
 
 #[test]
 fn signals_close_the_connections_and_end_it_well() {
-    for signal in ["INT", "TERM"] {
+    for (signal, over) in [("INT", ""), ("TERM", " over 10s")] {
         let (mut process, address) = Process::serve();
         process.stdout();
         let mut client = Client::enter(address, "Ann");
         process.signal(signal);
-        assert_eq!(process.stdout(), "Closing 1 connection.");
+        // One client leaves at once, however long the window.
+        assert_eq!(process.stdout(), format!("Closing 1 connection{over}."));
         while client.receive().is_some() {}
         drop(client);
         let well = End { code: Some(0), stdout: vec![], stderr: vec![] };
         assert_eq!(process.end(), well, "{signal}");
+    }
+}
+
+/// As a load balancer and a client see a deploy: the one is told, the other stays until its turn.
+#[test]
+fn it_drains_on_sigterm() {
+    let (mut process, address) = serve_with(&["--drain", "1m"]);
+    process.stdout();
+    let ready = || {
+        let answer = get(address, "/ready", "");
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    assert_eq!(ready(), (200, "ready\n".to_owned()));
+    let _clients = [Client::enter(address, "Ann"), Client::enter(address, "Ben")];
+    process.signal("TERM");
+    assert_eq!(process.stdout(), "Closing 2 connections over 60s.");
+    assert_eq!(ready(), (503, "not ready\n".to_owned()));
+    let refused = get(address, HANDSHAKE, "");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    process.signal("INT");
+    assert_eq!(process.end().code, Some(130));
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let (mut process, address) = serve_with(&["--metrics", "127.0.0.1:0"]);
+    process.stdout();
+    let line = process.stdout();
+    let url = line.strip_prefix("Prometheus finds its metrics at http://").unwrap();
+    let metrics = url.strip_suffix("/metrics").unwrap().parse().unwrap();
+    let _client = Client::enter(address, "Ann");
+    assert_eq!(get(address, "/metrics", "").status, 404);
+    let page = get(metrics, "/metrics", "");
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((page.status, page.header("content-type")), (200, Some(content_type)));
+    let page = String::from_utf8(page.body).unwrap();
+    for line in [
+        "sockeye_sessions{transport=\"websocket\"} 1",
+        "sockeye_sockets{namespace=\"/\"} 1",
+        "sockeye_handshakes_refused_total{reason=\"unknown_transport\"} 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    assert!(page.ends_with("# EOF\n"), "{page}");
+    process.signal("INT");
+    process.end();
+}
+
+#[test]
+fn debug_names_the_scopes_of_the_official_server() {
+    let log = |scopes: &str| {
+        let mut command = sockeye(&["serve", "--port", "0"]);
+        command.env("DEBUG", scopes);
+        let mut process = Process::start(command);
+        let address = process.address();
+        assert_eq!(get(address, "/socket.io/?EIO=4&transport=nope", "").status, 400);
+        process.signal("INT");
+        process.end().stderr
+    };
+    let is_refusal = |line: &String| line.contains("DEBUG engine: refused");
+    for scopes in ["engine", "*", "socket.io*,eng*"] {
+        assert!(log(scopes).iter().any(is_refusal), "{scopes}");
+    }
+    for scopes in ["", "socket.io*", "*,-engine"] {
+        assert!(!log(scopes).iter().any(is_refusal), "{scopes}");
     }
 }
 
@@ -237,7 +303,7 @@ fn a_second_signal_ends_it_at_once() {
     for signal in ["STOP", "INT", "TERM", "CONT"] {
         process.signal(signal);
     }
-    assert_eq!(process.stdout(), "Closing 1 connection.");
+    assert!(process.stdout().starts_with("Closing 1 connection"));
     assert_eq!(process.end().code, Some(130));
 }
 

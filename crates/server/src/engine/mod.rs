@@ -190,14 +190,17 @@ impl Engine {
 }
 
 impl Engine {
-    /// Closes the engine gently: it refuses new clients and disconnects those that it has over the
+    /// Closes the engine gently: from this call on it refuses new clients, and it disconnects those that it has over the
     /// `window`, a few at a time, as [`Server::drain`](crate::Server::drain) does.
     ///
     /// Ready when all is done, which may take the [grace](Builder::grace) longer than the window. Dropping
     /// the future ends the draining; new clients are still refused.
-    pub async fn drain(&self, window: Duration) {
-        self.inner.site.drain(window).await;
-        self.close().await;
+    pub fn drain(&self, window: Duration) -> impl Future<Output = ()> + Send + '_ {
+        self.inner.site.engine.drain();
+        async move {
+            self.inner.site.drain(window).await;
+            self.close().await;
+        }
     }
 
     /// Whether new clients are let in: not once the engine [drains](Self::drain) or

@@ -38,8 +38,8 @@ async fn clients_leave_one_after_the_other_within_the_window() {
 
     let begun = Instant::now();
     within(server.drain(WINDOW)).await;
-    // Not sooner: whoever drains may end the process next.
-    assert!(begun.elapsed() >= WINDOW, "{:?}", begun.elapsed());
+    // Not sooner than the last slice: whoever drains may end the process next.
+    assert!(begun.elapsed() >= WINDOW * 9 / 10, "{:?}", begun.elapsed());
     let mut left = Vec::new();
     for end in ends {
         let (when, end) = end.await.unwrap();

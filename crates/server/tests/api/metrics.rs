@@ -2,6 +2,7 @@
 
 use sockeye_server::{Namespace, Refusal, Socket};
 use sockeye_testkit::peer::Peer;
+use sockeye_testkit::polling::Polling;
 
 use crate::harness::{root, serve, sync, with_sockets};
 
@@ -14,7 +15,7 @@ async fn each_outcome_is_counted() {
         serve(builder.namespace(namespace).namespace(guarded).max_buffered_bytes(4096)).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     let socket: Socket = sockets.next().await;
-    assert_eq!(server.metrics().clients, 1);
+    assert_eq!(server.metrics().sessions.websocket, 1);
 
     for path in ["/guarded", "/nope"] {
         peer.send_text(&format!("40{path},")).await;
@@ -44,4 +45,29 @@ async fn a_broken_packet_is_a_violation() {
     peer.send_text("4broken").await;
     peer.expect_close(1005).await;
     assert_eq!(server.metrics().violations, 1);
+}
+
+#[tokio::test]
+async fn traffic_and_transports_are_counted() {
+    let server = serve(sockeye_server::Server::builder().namespace(root())).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    let (polling, _) = Polling::socketio(server.address).await;
+    let census = server.metrics().sessions;
+    assert_eq!((census.websocket, census.polling, census.plain), (1, 1, 0));
+
+    let before = server.metrics().volume;
+    peer.send_text("420[\"sync\",1]").await;
+    peer.expect_text("430[]").await;
+    polling.post("42[\"none\"]\u{1e}421[\"sync\"]").await;
+    assert_eq!(polling.poll().await, "431[]");
+    let after = server.metrics().volume;
+    assert_eq!(after.packets_in - before.packets_in, 3);
+    assert_eq!(after.bytes_in - before.bytes_in, 13 + 10 + 11);
+    assert_eq!(after.packets_out - before.packets_out, 2);
+    assert_eq!(after.bytes_out - before.bytes_out, 5 + 5);
+
+    assert_eq!(server.metrics().upgrades, 0);
+    let mut upgraded = polling.upgrade().await;
+    sync(&mut upgraded).await;
+    assert_eq!((server.metrics().upgrades, server.metrics().sessions.websocket), (1, 2));
 }
