@@ -24,6 +24,22 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Every reason, in the order of their [numbers](Self::index).
+    pub const ALL: [Self; 6] = [
+        Self::TransportClose,
+        Self::TransportError,
+        Self::PingTimeout,
+        Self::ParseError,
+        Self::ForcedClose,
+        Self::ServerShuttingDown,
+    ];
+
+    /// Its place in [`CloseReason::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The exact words of the official server.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -41,5 +57,17 @@ impl CloseReason {
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_number() {
+        for (number, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), number, "{reason}");
+        }
     }
 }

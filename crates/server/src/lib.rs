@@ -52,7 +52,7 @@ pub use connect::{ConnectHandler, Refusal, Verdict};
 pub use emit::{EmitError, TryEmitError};
 pub use extract::{EventName, State};
 pub use local::HandlerId;
-pub use metrics::{Counts, Faults, Metrics, Reason, Refusals, TurnedAways};
+pub use metrics::{Counts, Ends, Faults, Metrics, Reason, Refusals, TurnedAways};
 pub use namespace::Namespace;
 pub use operators::{Broadcast, Rooms};
 pub use options::{Builder, Transport};

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sockeye_engineio::Refusal;
+use sockeye_engineio::{CloseReason, Refusal};
 use sockeye_net::TurnedAway;
 use sockeye_transport::{Census, Fault, Volume};
 
@@ -42,6 +42,10 @@ pub(crate) struct Counters {
 pub struct Metrics {
     /// Clients with an open session, now, by transport, and the bytes that wait for them.
     pub sessions: Census,
+    /// Sessions that have been opened.
+    pub opened: u64,
+    /// Those of them that are over, by reason.
+    pub ended: Ends,
     /// Engine.IO packets and their bytes, both ways.
     pub volume: Volume,
     /// Sessions that polled and have gone on over a websocket.
@@ -94,12 +98,14 @@ macro_rules! reasons {
     )*};
 }
 
-reasons!(Refusal, Fault, TurnedAway);
+reasons!(CloseReason, Refusal, Fault, TurnedAway);
 
 /// How often something was refused, by reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts<R, const N: usize>([u64; N], PhantomData<R>);
 
+/// Sessions that are over.
+pub type Ends = Counts<CloseReason, { CloseReason::ALL.len() }>;
 /// Requests that were refused.
 pub type Refusals = Counts<Refusal, { Refusal::ALL.len() }>;
 /// Requests of open sessions that were not served.
@@ -138,6 +144,8 @@ impl Counters {
     pub(crate) fn read(&self, Site { engine, gate, .. }: &Site) -> Metrics {
         Metrics {
             sessions: engine.census(),
+            opened: engine.opened(),
+            ended: Counts::new(engine.ended()),
             volume: engine.volume(),
             upgrades: engine.upgrades(),
             refusals: Counts::new(engine.refusals()),

@@ -68,6 +68,7 @@ impl Collector for Server {
             directions(volume.bytes_in, volume.bytes_out),
         )?;
         for (name, help, count) in [
+            ("sockeye_sessions_opened", "Sessions that have been opened", metrics.opened),
             ("sockeye_upgrades", "Sessions that went on over a websocket", metrics.upgrades),
             (
                 "sockeye_slow_consumers",
@@ -107,6 +108,11 @@ impl Collector for Server {
         ] {
             page.counter(name, help, count)?;
         }
+        page.reasons(
+            "sockeye_sessions_ended",
+            "Sessions that are over, by reason",
+            &metrics.ended,
+        )?;
         page.reasons(
             "sockeye_handshakes_refused",
             "Requests that opened no session and named none, by reason",

@@ -128,6 +128,16 @@ impl Engine {
         self.sessions.traffic.volume()
     }
 
+    /// How many sessions have been opened.
+    pub fn opened(&self) -> u64 {
+        self.sessions.opened()
+    }
+
+    /// How many of them are over, by [`CloseReason::index`].
+    pub fn ended(&self) -> [u64; CloseReason::ALL.len()] {
+        self.sessions.ended()
+    }
+
     /// How many sessions that polled have gone on over a websocket.
     pub fn upgrades(&self) -> u64 {
         self.sessions.upgrades()

@@ -78,6 +78,7 @@ impl<H: Handler> Session<H> {
     /// Lets requests and broadcasts find the session.
     pub(crate) fn announce(&mut self) {
         self.announced = true;
+        self.sessions.count_opened();
         self.sessions.insert(&self.shared);
         self.sessions.give_back(self.shared.sid());
     }
@@ -118,6 +119,9 @@ impl<H: Handler> Session<H> {
         let reason = self.shared.set_closed(reason);
         // It may end while it polls, and still say its last words over a websocket.
         if !std::mem::replace(&mut self.ended, true) {
+            if self.announced {
+                self.sessions.count_ended(reason);
+            }
             self.handler.closed(now, reason);
         }
         reason

@@ -49,6 +49,9 @@ pub(crate) struct Sessions {
     addresses: Addresses,
     pub(crate) traffic: Arc<Traffic>,
     upgrades: AtomicU64,
+    opened: AtomicU64,
+    /// By [`CloseReason::index`].
+    ended: [AtomicU64; CloseReason::ALL.len()],
     /// Requests that were refused, by [`Refusal::index`].
     refusals: [AtomicU64; Refusal::ALL.len()],
     /// Requests of sessions that were not served, by [`Fault::index`].
@@ -68,6 +71,8 @@ impl Sessions {
             addresses: Addresses::new(),
             traffic: Arc::default(),
             upgrades: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            ended: Default::default(),
             refusals: Default::default(),
             faults: Default::default(),
         }
@@ -145,6 +150,23 @@ impl Sessions {
     /// A session goes on over a websocket.
     pub(crate) fn count_upgrade(&self) {
         self.upgrades.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// A session that had been open is over.
+    pub(crate) fn count_ended(&self, reason: CloseReason) {
+        self.ended[reason.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self) -> [u64; CloseReason::ALL.len()] {
+        std::array::from_fn(|index| self.ended[index].load(Ordering::Relaxed))
     }
 
     pub(crate) fn upgrades(&self) -> u64 {

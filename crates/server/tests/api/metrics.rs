@@ -1,10 +1,11 @@
 //! What is counted.
 
+use sockeye_server::engine::CloseReason;
 use sockeye_server::{Namespace, Refusal, Socket};
 use sockeye_testkit::peer::Peer;
 use sockeye_testkit::polling::Polling;
 
-use crate::harness::{root, serve, sync, with_sockets};
+use crate::harness::{root, serve, sync, until, with_sockets};
 
 #[tokio::test]
 async fn each_outcome_is_counted() {
@@ -70,4 +71,10 @@ async fn traffic_and_transports_are_counted() {
     let mut upgraded = polling.upgrade().await;
     sync(&mut upgraded).await;
     assert_eq!((server.metrics().upgrades, server.metrics().sessions.websocket), (1, 2));
+
+    assert_eq!((server.metrics().opened, server.metrics().ended.total()), (2, 0));
+    upgraded.send_text("1").await;
+    upgraded.expect_close(1005).await;
+    until(|| server.metrics().ended.get(CloseReason::TransportClose) == 1).await;
+    assert_eq!(server.metrics().sessions.websocket, 1);
 }
