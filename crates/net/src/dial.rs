@@ -40,6 +40,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::io::Io;
 use budget::{Budget, Deadline};
 
+#[cfg(feature = "http2")]
+pub use crate::http2::KeepAlive;
 pub use credentials::Credentials;
 #[cfg(feature = "http2")]
 pub use error::Http2Error;

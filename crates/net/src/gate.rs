@@ -35,7 +35,9 @@ pub struct Listening {
     pub trusted_proxies: Option<TrustedProxies>,
     /// Whether the trusted proxies begin every connection with a PROXY header. Default: no.
     pub proxy_protocol: bool,
-    /// How many connections there may be, and how fast an address may open them. Default: no limits.
+    /// How many connections there may be, and how fast an address may open them. Of the WebSockets on a
+    /// connection of HTTP/2, each but one counts like a connection, and gets status 503 or 429 where there is
+    /// none left. Default: no limits.
     pub limits: Limits,
     /// How HTTP/2 is spoken with clients that choose it: by ALPN with TLS, else by beginning with it. `None`
     /// leaves HTTP/1.1. Default: HTTP/2 with its own defaults.
@@ -82,11 +84,13 @@ pub enum TurnedAway {
     HeadTimeout,
     /// The client did not take what it was sent.
     WriteTimeout,
+    /// The client did not answer a PING of HTTP/2.
+    PongTimeout,
 }
 
 impl TurnedAway {
     /// Every why, in the order of their [numbers](Self::index).
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Full,
         Self::TooMany,
         Self::TooFast,
@@ -95,6 +99,7 @@ impl TurnedAway {
         Self::TlsHandshake,
         Self::HeadTimeout,
         Self::WriteTimeout,
+        Self::PongTimeout,
     ];
 
     /// Its place in [`TurnedAway::ALL`].
@@ -115,6 +120,7 @@ impl TurnedAway {
             Self::TlsHandshake => "TLS handshake failed",
             Self::HeadTimeout => "no request head in time",
             Self::WriteTimeout => "slow reader",
+            Self::PongTimeout => "no answer to a ping",
         }
     }
 }
@@ -192,10 +198,24 @@ impl Gate {
         Ok(stream.into())
     }
 
+    /// Whether a client may open something that takes an earlier one's place: not if it is too fast.
+    #[cfg(feature = "http2")]
+    pub(crate) fn pace(&self, client: SocketAddr) -> Result<(), TurnedAway> {
+        let rate_per_address = self.options.limits.rate_per_address;
+        self.admit_within(client, Limits { rate_per_address, ..Limits::default() }).map(drop)
+    }
+
     /// Counts a connection until the [`Admission`] is dropped; none if nothing is limited. The client of a
     /// trusted proxy may not be known yet: then it counts for all, and for no address.
     pub(crate) fn admit(&self, client: SocketAddr) -> Result<Option<Admission>, TurnedAway> {
-        let mut limits = self.options.limits;
+        self.admit_within(client, self.options.limits)
+    }
+
+    fn admit_within(
+        &self,
+        client: SocketAddr,
+        mut limits: Limits,
+    ) -> Result<Option<Admission>, TurnedAway> {
         if self.is_trusted(client.ip()) {
             limits = Limits { max_open: limits.max_open, ..Limits::default() };
         }

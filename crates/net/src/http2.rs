@@ -18,9 +18,12 @@
 //!   reset because the peer broke a rule ("MadeYouReset", CVE-2025-8671), and for floods of empty or tiny
 //!   frames, by h2's own measure.
 
+mod alive;
 #[cfg(feature = "dial")]
 pub(crate) mod client;
+mod head;
 mod incoming;
+mod places;
 mod preface;
 mod respond;
 mod serve;
@@ -28,10 +31,11 @@ mod stream;
 
 use std::io;
 
+pub use alive::KeepAlive;
 pub(crate) use incoming::Incoming;
 pub(crate) use preface::{Preface, begins_with_preface};
 pub(crate) use serve::{report, serve};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Held, Stream};
 
 /// HTTP/2 among the protocols of TLS (RFC 9113 §3.2).
 pub(crate) const ALPN: &[u8] = b"h2";
@@ -60,11 +64,19 @@ pub struct Http2 {
     pub window: u32,
     /// The most bytes of a request's headers, counted as RFC 9113 §6.5.2 does. Default: 16 KiB, as Node's.
     pub max_header_bytes: u32,
+    /// How a client that is gone without a word is noticed while it has streams. (One that has none ends by
+    /// [`Listening::head_timeout`](crate::Listening::head_timeout).)
+    pub keep_alive: KeepAlive,
 }
 
 impl Default for Http2 {
     fn default() -> Self {
-        Self { max_streams: 100, window: 65_535, max_header_bytes: 16 * 1024 }
+        Self {
+            max_streams: 100,
+            window: 65_535,
+            max_header_bytes: 16 * 1024,
+            keep_alive: KeepAlive::default(),
+        }
     }
 }
 

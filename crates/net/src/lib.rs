@@ -52,7 +52,7 @@ pub use driver::Driver;
 pub use forwarded::{ForwardedBy, NetworkError, TrustedProxies};
 pub use gate::{Gate, Listening, TurnedAway};
 #[cfg(feature = "http2")]
-pub use http2::Http2;
+pub use http2::{Http2, KeepAlive};
 pub use io::{Io, Stream};
 pub use protocol::{Cause, Close, Intake, Message, Protocol};
 pub use wire::{SharedWriter, Wired, Writer, flush, flush_later, wake_up};

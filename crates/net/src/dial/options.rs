@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use super::proxy::Proxy;
 use super::target::Target;
 use crate::http::BoxError;
+#[cfg(feature = "http2")]
+use crate::http2::KeepAlive;
 use crate::io::Io;
 
 /// How a WebSocket is opened. The default asks for nothing but a WebSocket.
@@ -40,6 +42,9 @@ pub struct Options {
     /// Which HTTP the WebSocket is opened by. Default: HTTP/1.1.
     #[cfg(feature = "http2")]
     pub http: HttpVersion,
+    /// How a connection of HTTP/2 finds out that its server is gone without a word.
+    #[cfg(feature = "http2")]
+    pub keep_alive: KeepAlive,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long an attempt to connect to one address has the field to itself before the next address is
@@ -61,6 +66,8 @@ impl Default for Options {
             tls: None,
             #[cfg(feature = "http2")]
             http: HttpVersion::default(),
+            #[cfg(feature = "http2")]
+            keep_alive: KeepAlive::default(),
             timeouts: Timeouts::default(),
             attempt_delay: Duration::from_millis(250),
             nodelay: true,

@@ -14,7 +14,7 @@ use super::options::{HttpVersion, Options};
 use super::target::Target;
 use super::{Opened, dial, reach_target, redirection, shake_hands};
 use crate::http2::client::{Connection, Failed, Place};
-use crate::http2::{ALPN, Stream};
+use crate::http2::{ALPN, Held, Stream};
 use crate::io::Io;
 
 /// What is offered through TLS by who would speak either.
@@ -22,8 +22,9 @@ const EITHER: &[&[u8]] = &[ALPN, b"http/1.1"];
 
 /// Opens WebSockets that share connections, where HTTP/2 is spoken.
 ///
-/// A connection belongs to the WebSockets on it: when the last one ends, so does the connection. Whoever uses
-/// one pool with different [`Options`] must mean the same servers and proxies by them.
+/// A connection belongs to the WebSockets on it: when the last one ends, so does the connection. A request that a
+/// shared connection's server says it did not process (RFC 9113 §8.7) is sent once more, on another one; no
+/// other request is ever repeated. Whoever uses one pool with different [`Options`] must mean the same servers and proxies by them.
 #[derive(Debug, Default)]
 pub struct Pool {
     servers: Mutex<HashMap<Server, Arc<Known>>>,
@@ -92,10 +93,11 @@ impl Pool {
                 Reached::Http2(place) => place,
                 Reached::Http1(opened) => return Ok(*opened),
             };
+            let connection = Arc::downgrade(&place.connection);
             match open(place, target, options, budget).await {
-                // It was about to end when it was found; the server has not seen the request.
+                // It was about to end when it was found; the server has not processed the request.
                 Err(Error::Http2(Http2Error::NotBegun(_))) if !fresh => {
-                    *known.0.lock().await = Best::Unknown;
+                    known.forget(&connection).await;
                 }
                 opened => return opened,
             }
@@ -150,7 +152,7 @@ impl Pool {
             return Ok(Reached::Http1(Box::new(opened)));
         }
         let beginning = async {
-            let connection = Connection::begin(io, peer).await;
+            let connection = Connection::begin(io, peer, options.keep_alive).await;
             let connection = connection.map_err(|error| Error::Http2(Http2Error::Broken(error)))?;
             let opens_websockets = connection.opens_websockets().await;
             Ok((connection, opens_websockets))
@@ -196,6 +198,14 @@ enum Reached {
 }
 
 impl Known {
+    /// No more streams on this connection. Somebody else may have found a better one meanwhile.
+    async fn forget(&self, connection: &Weak<Connection>) {
+        let mut best = self.0.lock().await;
+        if matches!(&*best, Best::Http2(found) if found.ptr_eq(connection)) {
+            *best = Best::Unknown;
+        }
+    }
+
     fn is_of_use(&self) -> bool {
         match self.0.try_lock().as_deref() {
             Ok(Best::Http2(connection)) => connection.strong_count() > 0,
@@ -243,7 +253,7 @@ async fn open(
     };
     let headers = headers.clone();
     let peer = place.connection.peer;
-    let io = Io::from(Stream::new(sender, receiver, Some(place)));
+    let io = Io::from(Stream::new(sender, receiver, Held::Place { _place: place }));
     Ok(Opened { io, leftover: Bytes::new(), subprotocol, extensions, headers, peer })
 }
 

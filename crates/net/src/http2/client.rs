@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -15,7 +16,8 @@ use h2::{Reason, SendStream};
 use http::Request;
 use tokio::sync::watch;
 
-use super::{MAX_FRAME, SEND_BUFFER, connection_window, io_error};
+use super::alive::Watch;
+use super::{KeepAlive, MAX_FRAME, SEND_BUFFER, connection_window, io_error};
 use crate::io::Io;
 
 /// What a server may send on a stream before some of it was taken: as a server of ours grants.
@@ -58,8 +60,20 @@ pub(crate) enum Failed {
 
 impl Connection {
     /// Begins to speak HTTP/2, in a task of its own.
-    pub(crate) async fn begin(io: Io, peer: SocketAddr) -> io::Result<Arc<Self>> {
-        let mut builder = Builder::new();
+    pub(crate) async fn begin(
+        io: Io,
+        peer: SocketAddr,
+        keep_alive: KeepAlive,
+    ) -> io::Result<Arc<Self>> {
+        Self::begin_with(Builder::new(), io, peer, keep_alive).await
+    }
+
+    async fn begin_with(
+        mut builder: Builder,
+        io: Io,
+        peer: SocketAddr,
+        keep_alive: KeepAlive,
+    ) -> io::Result<Arc<Self>> {
         builder
             .enable_push(false)
             // None before its settings have come, by which they are known to have.
@@ -69,7 +83,9 @@ impl Connection {
             .max_frame_size(MAX_FRAME)
             .max_header_list_size(MAX_HEADER_BYTES)
             .max_send_buffer_size(SEND_BUFFER);
+        let (mut watch, io) = Watch::new(io);
         let (sender, mut connection) = builder.handshake(io).await.map_err(io_error)?;
+        watch.begin(keep_alive, connection.ping_pong());
         let (tell, state) = watch::channel(State::Begun);
         drop(tokio::spawn(async move {
             let ended = poll_fn(|cx| {
@@ -77,7 +93,12 @@ impl Connection {
                 if *tell.borrow() == State::Begun && connection.max_concurrent_send_streams() > 0 {
                     tell.send_replace(State::Settled);
                 }
-                polled
+                if polled.is_pending() && watch.poll(cx).is_ready() {
+                    let why = "the server does not answer a ping";
+                    let gone = io::Error::new(io::ErrorKind::TimedOut, why);
+                    return Poll::Ready(Err(gone));
+                }
+                polled.map_err(io_error)
             });
             if let Err(error) = ended.await {
                 tracing::debug!(%peer, %error, "a connection of HTTP/2 ended with an error");

@@ -17,10 +17,12 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Body as _;
 
+use super::places::Counted;
+use super::stream::Held;
 use super::{SEND_BUFFER, Stream};
 use crate::clock;
 use crate::gate::{Gate, TurnedAway};
-use crate::http::{Answer, Body, HandedOver, Successor};
+use crate::http::{Answer, Body, HandedOver, Successor, full};
 use crate::io::Io;
 use crate::wheel::{Rounding, Timer};
 
@@ -43,7 +45,7 @@ pub(super) struct Responding {
     pub(super) gate: Arc<Gate>,
     pub(super) is_head: bool,
     /// What an extended CONNECT has, to become a WebSocket by.
-    pub(super) input: Option<RecvStream>,
+    pub(super) input: Option<(RecvStream, Counted)>,
 }
 
 /// Why a body was not sent.
@@ -79,7 +81,7 @@ impl Responding {
                 None
             }
             Answer::Upgrade(mut response, successor) => {
-                let Some(input) = self.input else {
+                let Some((input, counted)) = self.input else {
                     tracing::error!(peer = %self.peer, "no WebSocket without CONNECT over HTTP/2");
                     respond.send_reset(Reason::INTERNAL_ERROR);
                     return None;
@@ -89,7 +91,7 @@ impl Responding {
                 }
                 complete(response.headers_mut());
                 let sender = respond.send_response(response, false).ok()?;
-                let io = Io::from(Stream::new(sender, input, None));
+                let io = Io::from(Stream::new(sender, input, Held::Counted { _counted: counted }));
                 Some(HandedOver { io, leftover: Bytes::new(), successor })
             }
         }
@@ -97,9 +99,15 @@ impl Responding {
 
     async fn send(self, response: Response<Body>, mut respond: SendResponse<Bytes>) {
         let Self { gate, peer, is_head, input } = self;
+        let (mut head, mut body) = response.into_parts();
         // What a refused CONNECT sends is not read.
+        if input.is_some() && head.status.is_success() {
+            // Its client would take that for an open WebSocket (RFC 8441 §5), and the body for frames.
+            head = Response::new(()).into_parts().0;
+            head.status = StatusCode::BAD_REQUEST;
+            body = full("There is no WebSocket here.");
+        }
         drop(input);
-        let (mut head, body) = response.into_parts();
         complete(&mut head.headers);
         if let Some(length) = body.size_hint().exact()
             && !head.headers.contains_key(CONTENT_LENGTH)

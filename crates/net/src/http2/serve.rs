@@ -11,17 +11,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderValue, Method, Request};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sockeye_websocket::handshake::server::Refusal;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::alive::Watch;
+use super::head::{Malformed, settle};
+use super::places::Places;
 use super::respond::Responding;
 use super::{Http2, MAX_FRAME, SEND_BUFFER};
 use crate::clock;
 use crate::gate::{Gate, TurnedAway};
-use crate::http::{Answer, Endpoint, Incoming, refused, spawn};
+use crate::http::{Answer, Body, Endpoint, Incoming, full, refused, spawn};
 use crate::wheel::{Rounding, Timer, sleep};
 
 /// How long a client whose connection is idle may take to go when it is told so.
@@ -66,7 +69,8 @@ fn builder(options: &Http2) -> Builder {
 }
 
 /// Serves a connection until its client goes, or is idle for as long as it may take to send a request's
-/// head, or until `closing` turns true and the last stream has ended. The stream is the caller's to close.
+/// head, or is gone without a word, or until `closing` turns true and the last stream has ended. The stream is
+/// the caller's to close.
 pub(crate) async fn serve<E: Endpoint>(
     stream: &mut (impl AsyncRead + AsyncWrite + Send + Unpin),
     peer: SocketAddr,
@@ -77,22 +81,29 @@ pub(crate) async fn serve<E: Endpoint>(
 ) -> Result<(), Ended> {
     let patience = gate.options.head_timeout;
     let mut closing = pin!(closing.wait_for(|closing| *closing));
+    let (mut watch, stream) = Watch::new(stream);
     let mut connection = tokio::select! {
         connection = builder(options).handshake::<_, Bytes>(stream) => connection?,
         () = sleep(patience) => return Err(Ended::TurnedAway(TurnedAway::HeadTimeout)),
         _ = &mut closing => return Ok(()),
     };
+    watch.begin(options.keep_alive, connection.ping_pong());
     let (mut timer, mut idle_until) = (Timer::new(), None);
     let (mut told, mut leaving) = (false, false);
+    let mut places = Places::default();
     poll_fn(|cx| {
         if !told && closing.as_mut().poll(cx).is_ready() {
             told = true;
             connection.graceful_shutdown();
+            // One that has nothing to wait for has to go now.
+            idle_until = Some(clock::after(GOODBYE));
         }
         loop {
             while let Poll::Ready(request) = connection.poll_accept(cx) {
                 match request {
-                    Some(Ok((request, respond))) => begin(request, respond, peer, gate, endpoint),
+                    Some(Ok((request, respond))) => {
+                        begin(request, respond, peer, gate, endpoint, &mut places);
+                    }
                     Some(Err(error)) => return Poll::Ready(Err(error.into())),
                     None => return Poll::Ready(Ok(())),
                 }
@@ -100,11 +111,16 @@ pub(crate) async fn serve<E: Endpoint>(
             if connection.has_streams() {
                 idle_until = None;
                 timer.cancel();
-                return Poll::Pending;
+                let gone = || Err(Ended::TurnedAway(TurnedAway::PongTimeout));
+                return watch.poll(cx).map(|()| gone());
             }
+            let patience = if told { GOODBYE } else { patience };
             let due = *idle_until.get_or_insert_with(|| clock::after(patience));
             if timer.poll(cx, due, Rounding::Up).is_pending() {
                 return Poll::Pending;
+            }
+            if told {
+                return Poll::Ready(Ok(()));
             }
             if leaving {
                 return Poll::Ready(Err(Ended::TurnedAway(TurnedAway::HeadTimeout)));
@@ -125,19 +141,20 @@ fn begin<E: Endpoint>(
     peer: SocketAddr,
     gate: &Arc<Gate>,
     endpoint: &E,
+    places: &mut Places,
 ) {
     let (mut parts, stream) = request.into_parts();
-    // Whoever reads the header finds it, as over HTTP/1.1 (RFC 9113 §8.3.1 has it the same).
-    if !parts.headers.contains_key(HOST)
-        && let Some(authority) = parts.uri.authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        parts.headers.insert(HOST, host);
+    let is_head = parts.method == Method::HEAD;
+    let responding = Responding { peer, gate: gate.clone(), is_head, input: None };
+    let refuse = |response: Response<Body>, responding: Responding, respond| {
+        let answering = std::future::ready(Answer::Http(response));
+        spawn::<E::Successor>(responding.respond(answering, respond));
+    };
+    if let Err(Malformed) = settle(&mut parts) {
+        refuse(text(StatusCode::BAD_REQUEST, Malformed::WHY), responding, respond);
+        return;
     }
-    let is_connect = parts.method == Method::CONNECT;
-    let responding =
-        Responding { peer, gate: gate.clone(), is_head: parts.method == Method::HEAD, input: None };
-    if !is_connect {
+    if parts.method != Method::CONNECT {
         let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let body = Incoming::from(super::Incoming::new(stream, length));
@@ -153,8 +170,7 @@ fn begin<E: Endpoint>(
         Some(_) => Some(Refusal::Protocol),
     };
     if let Some(refusal) = refusal {
-        let answering = std::future::ready(Answer::Http(refused(refusal)));
-        spawn::<E::Successor>(responding.respond(answering, respond));
+        refuse(refused(refusal), responding, respond);
         return;
     }
     if parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
@@ -162,9 +178,31 @@ fn begin<E: Endpoint>(
         respond.send_reset(Reason::PROTOCOL_ERROR);
         return;
     }
+    let counted = match places.take(gate, peer) {
+        Ok(counted) => counted,
+        Err(why) => {
+            gate.turn_away(peer, why);
+            let status = match why {
+                TurnedAway::Full => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::TOO_MANY_REQUESTS,
+            };
+            refuse(text(status, why.as_str()), responding, respond);
+            return;
+        }
+    };
     parts.extensions.insert(hyper::ext::Protocol::from_static("websocket"));
     let answering = endpoint.answer(Request::from_parts(parts, Incoming::empty()), peer);
-    spawn(Responding { input: Some(stream), ..responding }.respond(answering, respond));
+    let input = Some((stream, counted));
+    spawn(Responding { input, ..responding }.respond(answering, respond));
+}
+
+/// An answer of ours.
+fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
 }
 
 /// What [`serve`] is to be told of.

@@ -11,13 +11,20 @@ use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::places::Counted;
 use super::{SEND_BUFFER, io_error};
 
-/// What lives as long as a stream of a client's.
-#[cfg(feature = "dial")]
-type Held = super::client::Place;
-#[cfg(not(feature = "dial"))]
-type Held = std::convert::Infallible;
+/// What lives as long as a stream, for others to see that it does.
+pub(crate) enum Held {
+    /// A client's stream keeps its connection.
+    #[cfg(feature = "dial")]
+    Place {
+        _place: super::client::Place,
+    },
+    Counted {
+        _counted: Counted,
+    },
+}
 
 /// Both directions of a stream. Dropped before both have ended, it is reset, behind what was written.
 pub(crate) struct Stream {
@@ -27,12 +34,11 @@ pub(crate) struct Stream {
     rest: Bytes,
     /// The output has ended.
     is_shut: bool,
-    /// What a client's stream keeps alive: its connection.
-    _held: Option<Held>,
+    _held: Held,
 }
 
 impl Stream {
-    pub(crate) fn new(sender: SendStream<Bytes>, receiver: RecvStream, held: Option<Held>) -> Self {
+    pub(crate) fn new(sender: SendStream<Bytes>, receiver: RecvStream, held: Held) -> Self {
         Self { sender, receiver, rest: Bytes::new(), is_shut: false, _held: held }
     }
 

@@ -94,6 +94,14 @@ impl Client {
         self.forget_connections()
     }
 
+    /// How a connection of HTTP/2 finds out that its server is gone without a word. Default: by a PING after 30 s
+    /// of silence, whose answer may take another 30 s.
+    #[cfg(feature = "http2")]
+    pub fn keep_alive(mut self, keep_alive: dial::KeepAlive) -> Self {
+        self.dial.keep_alive = keep_alive;
+        self.forget_connections()
+    }
+
     /// Those that there are were reached in another way.
     fn forget_connections(self) -> Self {
         Self {

@@ -1,12 +1,17 @@
 //! HTTP/2 over real sockets: WebSockets by extended CONNECT (RFC 8441), with h2 itself as a peer for what no
 //! proper one does, and our own client for the rest.
 
+mod alive;
 mod client;
 mod closing;
 mod embedded;
+mod floods;
 mod flow;
+mod goaway;
 mod peer;
+mod raw;
 mod requests;
+mod rules;
 
 use std::net::SocketAddr;
 use std::time::Duration;

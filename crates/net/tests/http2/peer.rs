@@ -95,6 +95,18 @@ impl Peer {
         let (head, receiver) = within(answer).await.expect("an answer").into_parts();
         Stream { head: Response::from_parts(head, ()), sender, receiver }
     }
+
+    /// Opens a WebSocket as soon as the server has noticed that there is a place for it.
+    pub(crate) async fn open_at_last(&mut self) -> Stream {
+        loop {
+            let stream = self.open(&[]).await;
+            if stream.head.status() == StatusCode::OK {
+                return stream;
+            }
+            assert_eq!(stream.head.status(), StatusCode::TOO_MANY_REQUESTS);
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl Stream {
@@ -112,6 +124,13 @@ impl Stream {
         }
         assert_eq!(read.len(), count, "{read:?}");
         read
+    }
+
+    /// Reads what comes at once, and takes it.
+    pub(crate) async fn read_some(&mut self) -> Bytes {
+        let data = within(self.receiver.data()).await.expect("more").expect("no error");
+        self.receiver.flow_control().release_capacity(data.len()).expect("taken");
+        data
     }
 
     /// Reads until the end.

@@ -151,7 +151,7 @@ impl Successor for Never {
 
 /// Answers with what it is sent, and how it was called.
 #[derive(Clone)]
-struct Mirror;
+pub(crate) struct Mirror;
 
 impl Endpoint for Mirror {
     type Successor = Never;
