@@ -32,7 +32,7 @@ export function run(command, args) {
 
 /**
  * Starts a server and waits for the line that holds `http://127.0.0.1:PORT`; `onLine` gets every later one.
- * Returns `{ url, port, stop(signal) }`; `stop` waits for its end and returns its exit code.
+ * Returns `{ url, port, stop(signal), closeInput() }`; `stop` waits for its end and returns its exit code.
  */
 export async function start(command, args, onLine = () => {}) {
   const { child, ended, errors, stop } = run(command, args);
@@ -46,7 +46,7 @@ export async function start(command, args, onLine = () => {}) {
     });
     ended.then((end) => reject(new Error(`${command} ended (${end}) before it listened\n${errors()}`)));
   });
-  return { url, port: Number(new URL(url).port), stop };
+  return { url, port: Number(new URL(url).port), stop, closeInput: () => child.stdin.end() };
 }
 
 const NODE_ONLY = process.env.INTEROP_ONLY === "node";
@@ -80,6 +80,12 @@ export const engineServers = {
 /** Starts our server of plain WebSockets; there is no other to compare it with. */
 export const startWebSocketServer = (args, onLine) =>
   start(binary("SOCKEYE_WEBSOCKET_SERVER", "the binary sockeye-websocket-server"), args, onLine);
+
+/** Starts a server of ours that speaks HTTP/2, described at the top of interop/server/src/http2/main.rs. */
+export const startHttp2Server = (args, onLine) => start(binary("SOCKEYE_HTTP2", "the binary sockeye-http2"), args, onLine);
+
+/** Runs its client. */
+export const runHttp2Client = (args) => run(binary("SOCKEYE_HTTP2", "the binary sockeye-http2"), args);
 
 export const chatServers = {
   npm: node("chat/reference-server.mjs"),

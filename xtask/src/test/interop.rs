@@ -1,8 +1,8 @@
 //! The tests in `interop/`: the official npm clients and a browser against our programs.
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
-//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER`, `SOCKEYE_WEBSOCKET_SERVER` and
-//! `SOCKEYE_SHARED_ROOM` are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and
+//! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER`, `SOCKEYE_WEBSOCKET_SERVER`, `SOCKEYE_HTTP2`
+//! and `SOCKEYE_SHARED_ROOM` are the programs under test, `CHROMIUM` is the browser, `NGINX` the proxy and
 //! `PYTHON` a Python with the packages of `interop/requirements.txt`.
 
 use std::fs;
@@ -42,6 +42,7 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
         .env("SOCKEYE_INTEROP_SERVER", programs.path("sockeye-interop-server")?)
         .env("SOCKEYE_ENGINE_SERVER", programs.path("sockeye-engine-server")?)
         .env("SOCKEYE_WEBSOCKET_SERVER", programs.path("sockeye-websocket-server")?)
+        .env("SOCKEYE_HTTP2", programs.path("sockeye-http2")?)
         .env("SOCKEYE_SHARED_ROOM", shared_room.path("shared-room")?)
         .env("CHROMIUM", &tools.chromium)
         .env("NGINX", &tools.nginx)
