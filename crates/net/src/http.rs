@@ -22,8 +22,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::header::{CONTENT_TYPE, COOKIE};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::server::conn::http1::{self, Parts};
@@ -131,6 +131,20 @@ pub fn connect_protocol(extensions: &Extensions) -> Option<&str> {
         let _ = extensions;
         None
     }
+}
+
+/// Makes one line of the lines of `Cookie`, which a client of HTTP/2 may send in crumbs so that they compress
+/// better (RFC 9113 §8.2.3). Browsers do. A listener of ours has done so already.
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut whole = first.as_bytes().to_vec();
+    for crumb in [second].into_iter().chain(crumbs) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(crumb.as_bytes());
+    }
+    let whole = HeaderValue::from_bytes(&whole).expect("every part is a header's value");
+    headers.insert(COOKIE, whole);
 }
 
 /// The answer to a request that opens no WebSocket.

@@ -6,7 +6,7 @@ use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use sockeye_engineio as engineio;
-use sockeye_net::http::connect_protocol;
+use sockeye_net::http::{connect_protocol, join_cookies};
 
 /// What a request is judged by: its head, and whose it is.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ impl Request {
         let connects = method == Method::CONNECT
             && connect_protocol(&extensions)
                 .is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+        join_cookies(&mut headers);
         // HTTP/2 has it in `:authority` (RFC 9113 §8.3.1).
         if !headers.contains_key(HOST)
             && let Some(authority) = uri.authority()

@@ -53,7 +53,8 @@ pub(crate) struct Place {
 /// Why a request has no answer.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// The server did not begin to process it.
+    /// The server did not begin to process it, or it was not even sent: the connection was about to end, or has
+    /// no numbers left for streams.
     NotBegun(io::Error),
     Broken(io::Error),
 }
@@ -65,15 +66,7 @@ impl Connection {
         peer: SocketAddr,
         keep_alive: KeepAlive,
     ) -> io::Result<Arc<Self>> {
-        Self::begin_with(Builder::new(), io, peer, keep_alive).await
-    }
-
-    async fn begin_with(
-        mut builder: Builder,
-        io: Io,
-        peer: SocketAddr,
-        keep_alive: KeepAlive,
-    ) -> io::Result<Arc<Self>> {
+        let mut builder = Builder::new();
         builder
             .enable_push(false)
             // None before its settings have come, by which they are known to have.

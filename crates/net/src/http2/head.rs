@@ -1,8 +1,10 @@
 //! A request's head as those above expect it: as HTTP/1.1 would have had it.
 
-use http::header::{COOKIE, HOST};
+use http::HeaderValue;
+use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+
+use crate::http::join_cookies;
 
 /// Whose the request is, according to itself, contradicts itself or is missing.
 #[derive(Debug)]
@@ -36,17 +38,4 @@ pub(super) fn settle(parts: &mut Parts) -> Result<(), Malformed> {
         parts.headers.insert(HOST, host);
     }
     Ok(())
-}
-
-/// A client may send `Cookie` in pieces, so that they compress better (RFC 9113 §8.2.3). Browsers do.
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
-    let mut whole = first.as_bytes().to_vec();
-    for crumb in [second].into_iter().chain(crumbs) {
-        whole.extend_from_slice(b"; ");
-        whole.extend_from_slice(crumb.as_bytes());
-    }
-    let whole = HeaderValue::from_bytes(&whole).expect("every part is a header's value");
-    headers.insert(COOKIE, whole);
 }

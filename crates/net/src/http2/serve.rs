@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -158,8 +159,8 @@ fn begin<E: Endpoint>(
         let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let body = Incoming::from(super::Incoming::new(stream, length));
-        let answering = endpoint.answer(Request::from_parts(parts, body), peer);
-        spawn(responding.respond(answering, respond));
+        let request = Request::from_parts(parts, body);
+        answer(request, responding, respond, endpoint);
         return;
     }
     // Only what a stream can become is the endpoint's to judge.
@@ -191,9 +192,25 @@ fn begin<E: Endpoint>(
         }
     };
     parts.extensions.insert(hyper::ext::Protocol::from_static("websocket"));
-    let answering = endpoint.answer(Request::from_parts(parts, Incoming::empty()), peer);
+    let request = Request::from_parts(parts, Incoming::empty());
     let input = Some((stream, counted));
-    spawn(Responding { input, ..responding }.respond(answering, respond));
+    answer(request, Responding { input, ..responding }, respond, endpoint);
+}
+
+/// Asks the endpoint, here and now. If it panics, it does to one stream what it would do to a connection of
+/// HTTP/1.1: those of the other streams may be other people's, behind one proxy.
+fn answer<E: Endpoint>(
+    request: Request<Incoming>,
+    responding: Responding,
+    mut respond: SendResponse<Bytes>,
+    endpoint: &E,
+) {
+    // What is half done by then is the endpoint's, as it is when it panics in a task of its own.
+    let asking = AssertUnwindSafe(|| endpoint.answer(request, responding.peer));
+    match catch_unwind(asking) {
+        Ok(answering) => spawn(responding.respond(answering, respond)),
+        Err(_) => respond.send_reset(Reason::INTERNAL_ERROR),
+    }
 }
 
 /// An answer of ours.

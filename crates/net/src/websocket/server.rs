@@ -26,7 +26,7 @@ use super::shared::Shared;
 use super::socket::WebSocket;
 use super::upgrade::{Accepted, Upgrade};
 use crate::gate::{Gate, Listening};
-use crate::http::{Answer, Body, Endpoint, Incoming, Successor, full, take_over};
+use crate::http::{Answer, Body, Endpoint, Incoming, Successor, full, join_cookies, take_over};
 use crate::io::Io;
 use crate::wheel::sleep;
 
@@ -230,6 +230,7 @@ impl Server {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "The server is going down.");
         }
         let mut request = request.map(drop);
+        join_cookies(request.headers_mut());
         let mut upgrade = match Upgrade::judge(&mut request, &inner.options) {
             Ok(upgrade) => upgrade,
             Err(refused) => return Judged::Refused(refused.into_response()),

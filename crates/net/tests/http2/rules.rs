@@ -201,6 +201,24 @@ async fn limited(limits: Limits) -> (Peer, Peer) {
 }
 
 #[tokio::test]
+async fn a_judge_that_panics_ends_its_own_stream() {
+    let judge = |request: &http::Request<()>| match request.uri().path() {
+        "/" => Ok(()),
+        path => panic!("as {path} wished"),
+    };
+    let server = Server::builder(echo).judge(judge).build();
+    let mut peer = Peer::connect(serve(&server).await).await;
+    let mut lives = peer.open(&[]).await;
+    let version = ("sec-websocket-version", "13");
+    let (answer, _sender) =
+        peer.request(http::Method::CONNECT, "/panic", Some("websocket"), &[version]).await;
+    let error = within(answer).await.expect_err("no answer");
+    assert_eq!(error.reason(), Some(h2::Reason::INTERNAL_ERROR), "{error}");
+    lives.send(b"\x81\x81\0\0\0\0x");
+    assert_eq!(lives.read(3).await, b"\x81\x01x");
+}
+
+#[tokio::test]
 async fn a_websocket_counts_as_a_connection_wherever_it_is() {
     let limits = Limits { max_open_per_address: 4, ..Limits::default() };
     let (mut one, mut other) = limited(limits).await;
