@@ -2,6 +2,7 @@
 //! a WebSocket's.
 
 use std::future::poll_fn;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(super) struct Responding {
     pub(super) peer: SocketAddr,
     pub(super) gate: Arc<Gate>,
     pub(super) is_head: bool,
+    /// The client waits to be told to send its body (RFC 9110 §10.1.1).
+    pub(super) expects_continue: bool,
     /// What an extended CONNECT has, to become a WebSocket by.
     pub(super) input: Option<(RecvStream, Counted)>,
 }
@@ -66,9 +69,17 @@ impl Responding {
         mut respond: SendResponse<Bytes>,
     ) -> Option<HandedOver<S>> {
         let mut answering = Box::pin(answering);
+        let mut expects_continue = self.expects_continue;
         let answer = poll_fn(|cx| {
             if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
                 return Poll::Ready(Some(answer));
+            }
+            // What is not refused at once is likely to wait for the body.
+            if mem::take(&mut expects_continue) {
+                let mut go_on = Response::new(());
+                *go_on.status_mut() = StatusCode::CONTINUE;
+                // Where it fails, the stream is over, which is noticed below.
+                let _ = respond.send_informational(go_on);
             }
             respond.poll_reset(cx).map(|_| None)
         });
@@ -98,7 +109,7 @@ impl Responding {
     }
 
     async fn send(self, response: Response<Body>, mut respond: SendResponse<Bytes>) {
-        let Self { gate, peer, is_head, input } = self;
+        let Self { gate, peer, is_head, input, .. } = self;
         let (mut head, mut body) = response.into_parts();
         // What a refused CONNECT sends is not read.
         if input.is_some() && head.status.is_success() {

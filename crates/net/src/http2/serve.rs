@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sockeye_websocket::handshake::server::Refusal;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -146,7 +146,14 @@ fn begin<E: Endpoint>(
 ) {
     let (mut parts, stream) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
-    let responding = Responding { peer, gate: gate.clone(), is_head, input: None };
+    let expects_continue = parts.method != Method::CONNECT
+        && !stream.is_end_stream()
+        && parts
+            .headers
+            .get(EXPECT)
+            .is_some_and(|wish| wish.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let responding =
+        Responding { peer, gate: gate.clone(), is_head, expects_continue, input: None };
     let refuse = |response: Response<Body>, responding: Responding, respond| {
         let answering = std::future::ready(Answer::Http(response));
         spawn::<E::Successor>(responding.respond(answering, respond));

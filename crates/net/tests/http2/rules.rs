@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::peer::Peer;
-use crate::raw::{CONNECT, DATA, END_STREAM, GET, Raw, WINDOW_UPDATE, frame};
+use crate::raw::{CONNECT, DATA, END_STREAM, GET, HEADERS, Raw, WINDOW_UPDATE, frame};
 use crate::requests::Never;
 use crate::{echo, serve, within};
 
@@ -154,6 +154,23 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
     raw.headers(3, 0, &post).await;
     raw.send(&frame(DATA, END_STREAM, 3, b"two")).await;
     assert_eq!(raw.answer(3).await.expect("an answer").1, "two");
+}
+
+#[tokio::test]
+async fn who_asks_before_it_sends_its_body_is_told_to_go_on_or_why_not() {
+    let mut post = [GET, &[("expect", "100-continue")]].concat();
+    post[0].1 = "POST";
+    let (address, _closing) = host(crate::requests::Mirror).await;
+    let mut raw = Raw::client(address).await;
+    raw.headers(1, 0, &post).await;
+    let go_on = raw.next_of(HEADERS).await.expect("an answer");
+    assert_eq!((go_on.status(), go_on.flags & END_STREAM), (100, 0));
+    raw.send(&frame(DATA, END_STREAM, 1, b"body")).await;
+    let (head, body) = raw.answer(1).await.expect("an answer");
+    assert_eq!((head.status(), &*body), (200, "body"));
+    let mut raw = Raw::client(serve(&Server::new(echo)).await).await;
+    raw.headers(1, 0, &post).await;
+    assert_eq!(raw.next_of(HEADERS).await.expect("an answer").status(), 405);
 }
 
 #[tokio::test]
