@@ -226,7 +226,7 @@ impl<P: Protocol> Driver<P> {
                 return Stop::Idle;
             }
             if self.is_stalled() {
-                if self.input.is_hung_up() {
+                if self.input.is_hung_up(cx) {
                     self.peer_ended(now);
                 }
                 return Stop::Idle;

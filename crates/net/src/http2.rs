@@ -81,7 +81,8 @@ impl Default for Http2 {
 }
 
 impl Http2 {
-    /// The window of a connection, such that no stream needs another one's part of it.
+    /// The window of a connection, such that no stream needs another one's part of it. h2 may need as much again to
+    /// keep small frames by.
     fn connection_window(&self) -> u32 {
         connection_window(self.window, self.max_streams)
     }

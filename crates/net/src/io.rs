@@ -209,13 +209,15 @@ impl Input {
     ///
     /// Only a TCP socket knows, also one below TLS, and a stream of HTTP/2; there is no wake-up for it while unread bytes wait, so it is asked
     /// from time to time.
-    pub(crate) fn is_hung_up(&mut self) -> bool {
+    pub(crate) fn is_hung_up(&mut self, cx: &mut Context<'_>) -> bool {
+        #[cfg(not(feature = "http2"))]
+        let _ = cx;
         let socket: &TcpStream = match &mut self.source {
             Source::Tcp(half) => (*half).as_ref(),
             #[cfg(feature = "tls")]
             Source::Tls(stream) => stream.get_ref(),
             #[cfg(feature = "http2")]
-            Source::Http2(stream) => return stream.is_hung_up(),
+            Source::Http2(stream) => return stream.is_hung_up(cx),
             Source::Dyn(_) => return false,
         };
         let ready = pin!(socket.ready(Interest::READABLE));

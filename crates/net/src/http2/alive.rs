@@ -33,10 +33,19 @@ impl Default for KeepAlive {
     }
 }
 
-/// A stream that notes whether something came.
+/// How much a connection reads at once before those whom it is for have their turn.
+///
+/// h2 keeps what it has read for each stream, and counts 256 bytes for each frame that is smaller. A burst of
+/// small messages for a hundred WebSockets, all read at once, is to h2 what a flood is, for which it ends the
+/// connection. Of this many bytes, 3000 are frames.
+const TURN: usize = 32 * 1024;
+
+/// A stream that notes whether something came, and lets others have their turn.
 pub(super) struct Heard<S> {
     stream: S,
     heard: Arc<AtomicBool>,
+    /// How much was read in this turn.
+    read: usize,
 }
 
 /// Asks, and waits for the answer.
@@ -61,7 +70,7 @@ impl Watch {
     /// Nobody is watched until [`begin`](Self::begin); the stream is to be read through what is returned.
     pub(super) fn new<S>(stream: S) -> (Self, Heard<S>) {
         let heard = Arc::new(AtomicBool::new(false));
-        (Self { heard: heard.clone(), asking: None }, Heard { stream, heard })
+        (Self { heard: heard.clone(), asking: None }, Heard { stream, heard, read: 0 })
     }
 
     /// Watches the peer of a connection, which has its pings only once.
@@ -102,11 +111,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.read >= TURN {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let count = buffer.filled().len() - before;
+        if count > 0 {
             self.heard.store(true, Ordering::Relaxed);
         }
+        self.read = if polled.is_pending() { 0 } else { self.read + count };
         polled
     }
 }

@@ -66,13 +66,15 @@ impl Connection {
         peer: SocketAddr,
         keep_alive: KeepAlive,
     ) -> io::Result<Arc<Self>> {
+        let window = connection_window(WINDOW, MAX_STREAMS as u32);
         let mut builder = Builder::new();
         builder
             .enable_push(false)
             // None before its settings have come, by which they are known to have.
             .initial_max_send_streams(0)
             .initial_window_size(WINDOW)
-            .initial_connection_window_size(connection_window(WINDOW, MAX_STREAMS as u32))
+            .initial_connection_window_size(window)
+            .data_frame_budget(window as usize)
             .max_frame_size(MAX_FRAME)
             .max_header_list_size(MAX_HEADER_BYTES)
             .max_send_buffer_size(SEND_BUFFER);

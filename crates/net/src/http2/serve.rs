@@ -59,6 +59,7 @@ fn builder(options: &Http2) -> Builder {
         .enable_connect_protocol()
         .initial_window_size(options.window.min(super::MAX_WINDOW))
         .initial_connection_window_size(options.connection_window())
+        .data_frame_budget(options.connection_window() as usize)
         .max_concurrent_streams(options.max_streams)
         .max_frame_size(MAX_FRAME)
         .max_header_list_size(options.max_header_bytes)

@@ -5,9 +5,9 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -32,6 +32,9 @@ pub(crate) struct Stream {
     receiver: RecvStream,
     /// What came of the last frame and was not read yet.
     rest: Bytes,
+    /// What came behind that while nobody read. Taken out of h2's hands, where each frame costs 256 bytes and
+    /// holds on to the buffer that it came in; the window stays as it is.
+    unread: Option<Box<BytesMut>>,
     /// The output has ended.
     is_shut: bool,
     _held: Held,
@@ -39,14 +42,18 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(sender: SendStream<Bytes>, receiver: RecvStream, held: Held) -> Self {
-        Self { sender, receiver, rest: Bytes::new(), is_shut: false, _held: held }
+        Self { sender, receiver, rest: Bytes::new(), unread: None, is_shut: false, _held: held }
     }
 
     /// Whether the peer is known to have reset the stream, or to be gone, without reading what came before.
     ///
-    /// A write that waits is not woken up from here on: it has to be tried again.
-    pub(crate) fn is_hung_up(&mut self) -> bool {
-        self.sender.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready()
+    /// To be asked by who does not read now, and again when woken up: what comes meanwhile is put where it takes
+    /// least room.
+    pub(crate) fn is_hung_up(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Poll::Ready(Some(Ok(data))) = self.receiver.poll_data(cx) {
+            self.unread.get_or_insert_default().extend_from_slice(&data);
+        }
+        self.sender.poll_reset(cx).is_ready()
     }
 
     /// Why nothing can be written any more.
@@ -67,6 +74,11 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let mut count = 0;
         while buffer.remaining() > 0 {
+            if self.rest.is_empty()
+                && let Some(unread) = self.unread.take()
+            {
+                self.rest = unread.freeze();
+            }
             if self.rest.is_empty() {
                 match self.receiver.poll_data(cx) {
                     Poll::Ready(Some(Ok(data))) => self.rest = data,

@@ -89,30 +89,3 @@ async fn pieces_of_nothing_end_their_connection() {
     raw.send(&frame(DATA, 0, 1, b"").repeat(101)).await;
     assert!(raw.ends_with(ENHANCE_YOUR_CALM).await);
 }
-
-#[tokio::test]
-async fn windows_full_of_small_frames_that_nobody_reads_end_their_connection() {
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let options = sockeye_net::websocket::Options { max_unread_bytes: 1, ..Default::default() };
-    let server = Server::builder(move |socket| {
-        tell.send(socket).expect("heard");
-        async {}
-    });
-    let mut raw = Raw::client(serve(&server.options(options).build()).await).await;
-    let mut unread = Vec::new();
-    for id in [1, 3] {
-        raw.open(id).await;
-        unread.push(told.recv().await.expect("a socket"));
-        // Whoever has answered the ping has the message, too, and reads no more.
-        raw.send(&frame(DATA, 0, id, b"\x89\x80\0\0\0\0\x81\x81\0\0\0\0x")).await;
-        assert_eq!(raw.next_of(DATA).await.expect("a pong").payload, b"\x8A\0");
-        // A window of seven bytes a frame: some 2.3 MB that h2 counts beside the window.
-        let flood = frame(DATA, 0, id, b"\x81\x81\0\0\0\0x").repeat(9300);
-        let sent = raw.try_send(&flood).await;
-        assert!(id == 3 || sent.is_ok(), "one WebSocket alone may have them");
-    }
-    assert!(raw.ends_with(ENHANCE_YOUR_CALM).await);
-    for socket in unread {
-        within(socket.closed()).await;
-    }
-}

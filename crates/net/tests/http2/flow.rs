@@ -4,6 +4,7 @@ use sockeye_net::websocket::{Message, Options, Server, WebSocket};
 use tokio::sync::mpsc;
 
 use crate::peer::Peer;
+use crate::raw::{ACK, DATA, GOAWAY, PING, Raw, WINDOW_UPDATE, frame};
 use crate::{client, echo, serve, within};
 
 const PIECE: usize = 60_000;
@@ -123,4 +124,59 @@ async fn messages_larger_than_any_window_come_through() {
     socket.send(sent.clone()).expect("open");
     let Some(Message::Binary(came)) = within(socket.recv()).await else { panic!("no echo") };
     assert!(came == sent);
+}
+
+#[tokio::test]
+async fn a_burst_of_small_messages_on_all_streams_is_no_flood() {
+    const STREAMS: u32 = 100;
+    const EACH: usize = 400;
+    let mut raw = Raw::client(serve(&Server::new(echo)).await).await;
+    let ids: Vec<_> = (0..STREAMS).map(|n| n * 2 + 1).collect();
+    for &id in &ids {
+        raw.open(id).await;
+    }
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, &(1_u32 << 24).to_be_bytes())).await;
+    // All that is said to one is there before anybody has had a chance to read it.
+    let one_of_each: Vec<_> =
+        ids.iter().flat_map(|&id| frame(DATA, 0, id, b"\x81\x81\0\0\0\0x")).collect();
+    raw.send(&one_of_each.repeat(EACH)).await;
+    let mut came = 0;
+    while came < STREAMS as usize * EACH * 3 {
+        let frame = raw.next().await.expect("the connection lives");
+        assert_ne!(frame.kind, GOAWAY, "{frame:?}");
+        if frame.kind == DATA {
+            came += frame.payload.len();
+        }
+    }
+}
+
+#[tokio::test]
+async fn small_messages_that_nobody_reads_stop_that_websocket_alone() {
+    const STALLED: usize = 20;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let options = Options { max_unread_bytes: 1, ..Options::default() };
+    let server = Server::builder(move |socket: WebSocket| {
+        tell.send(socket).expect("heard");
+        async {}
+    });
+    let mut raw = Raw::client(serve(&server.options(options).build()).await).await;
+    let mut sockets = Vec::new();
+    for id in (1..).step_by(2).take(STALLED) {
+        raw.open(id).await;
+        sockets.push(told.recv().await.expect("a socket"));
+        // Whoever has answered the ping has the message, too, and reads no more.
+        raw.send(&frame(DATA, 0, id, b"\x89\x80\0\0\0\0\x81\x81\0\0\0\0x")).await;
+        assert_eq!(raw.next_of(DATA).await.expect("a pong").payload, b"\x8A\0");
+        // A window of seven bytes a frame.
+        raw.send(&frame(DATA, 0, id, b"\x81\x81\0\0\0\0x").repeat(9300)).await;
+    }
+    // Behind it all, which has been read, then.
+    raw.send(&frame(PING, 0, 0, b"are you?")).await;
+    let answer = raw.next_of(PING).await.expect("the connection lives");
+    assert_eq!((answer.flags, &*answer.payload), (ACK, &b"are you?"[..]));
+    for socket in &mut sockets {
+        for _ in 0..=9300 {
+            assert_eq!(within(socket.recv()).await.expect("a message").as_text(), Some("x"));
+        }
+    }
 }
