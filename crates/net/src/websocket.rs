@@ -41,7 +41,7 @@ pub use sockeye_websocket::{CloseCode, Error, Limit, Limits, PeerMisbehaved, def
 #[cfg(feature = "dial")]
 pub use crate::dial;
 #[cfg(feature = "http2")]
-pub use crate::http2::Http2;
+pub use crate::http2::{Http2, KeepAlive};
 #[cfg(feature = "dial")]
 pub use client::{Client, ConnectError, connect};
 pub use ending::{Ending, Why};

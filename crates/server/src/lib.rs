@@ -63,11 +63,11 @@ pub use socket::Socket;
 
 pub use sockeye_engineio::{Refusal as HandshakeRefusal, Sid};
 pub use sockeye_handler::{Data, Event, FromEvent, Handler, Rejection};
-#[cfg(feature = "http2")]
-pub use sockeye_net::Http2;
 pub use sockeye_net::http::Incoming;
 pub use sockeye_net::rate::Rate;
 pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};
+#[cfg(feature = "http2")]
+pub use sockeye_net::{Http2, KeepAlive};
 pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
 pub use sockeye_transport::{
     Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Handshake,

@@ -197,7 +197,8 @@ impl<K> Builder<K> {
     }
 
     /// As [`max_connections`](Self::max_connections), for each address: an IPv4 address, or a /64 of
-    /// IPv6. A client that polls has several connections. Connections of
+    /// IPv6. A client that polls has several connections, and WebSockets on one connection of HTTP/2 count as
+    /// many. Connections of
     /// [trusted proxies](Self::trusted_proxies) count for the clients behind them. Default: no limit,
     /// since a whole office may share an address, and everybody that of a proxy that is not named.
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
