@@ -191,15 +191,33 @@ async fn what_is_no_websocket_and_whose_origin_is_another_are_refused() {
     let (status, ..) = client.ask(Method::GET, POLLING, None, &[other]).await;
     assert_eq!(status, 403);
 
-    let request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(format!("http://{}{WEBSOCKET}", client.address))
-        .extension(Protocol::from_static("websocket"))
-        .body(())
-        .unwrap();
-    let mut requests = within(client.requests.clone().ready()).await.unwrap();
-    let (answer, _sender) = requests.send_request(request, false).unwrap();
-    let answer = within(answer).await.unwrap();
+    let connect = async |path: &str, version: Option<&str>| {
+        let mut request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(format!("http://{}{path}", client.address))
+            .extension(Protocol::from_static("websocket"));
+        if let Some(version) = version {
+            request = request.header("sec-websocket-version", version);
+        }
+        let mut requests = within(client.requests.clone().ready()).await.unwrap();
+        let (answer, _sender) = requests.send_request(request.body(()).unwrap(), false).unwrap();
+        within(answer).await.unwrap()
+    };
+    let answer = connect(WEBSOCKET, None).await;
     assert_eq!(answer.status(), 400);
     assert_eq!(answer.headers()["sec-websocket-version"], "13");
+    for path in [POLLING, "/socket.io/socket.io.js", "/elsewhere"] {
+        let answer = connect(path, Some("13")).await;
+        assert!(answer.status().is_client_error(), "{path}: {}", answer.status());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_and_the_connection_lives_on() {
+    let client = Client::start(Server::builder().max_payload(1000)).await;
+    let session = format!("{POLLING}&sid={}", client.open().await);
+    let large: &str = "4".repeat(200_000).leak();
+    let (status, ..) = client.ask(Method::POST, &session, Some(large), &[]).await;
+    assert_eq!(status, 413);
+    client.open().await;
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::peer::Peer;
+use crate::raw::{END_STREAM, GET, Raw};
 use crate::{client, echo, serve, within};
 
 /// A server that tells how each of its WebSockets ended.
@@ -99,6 +100,20 @@ async fn a_closing_server_says_goaway_and_lets_websockets_close() {
     stream.sender.send_data(Bytes::new(), true).expect("open");
     within(closing).await.expect("it closes");
     within(peer.connection).await.expect("it ends").expect("a good end");
+}
+
+#[tokio::test]
+async fn a_closing_server_does_not_wait_for_an_idle_client() {
+    let head_timeout = Duration::from_secs(3600);
+    let listening = Listening { head_timeout, ..Listening::default() };
+    let server = Server::builder(echo).listening(listening).build();
+    let mut raw = Raw::client(serve(&server).await).await;
+    raw.headers(1, END_STREAM, GET).await;
+    raw.answer(1).await.expect("an answer");
+    within(server.close()).await;
+    // It is told so, does not answer the PING that goes with that, and is not waited for.
+    assert!(raw.ends_with(0).await);
+    while raw.next().await.is_some() {}
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ async fn a_burst_of_small_messages_on_all_streams_is_no_flood() {
 
 #[tokio::test]
 async fn small_messages_that_nobody_reads_stop_that_websocket_alone() {
-    const STALLED: usize = 20;
+    const STALLED: usize = 8;
     let (tell, mut told) = mpsc::unbounded_channel();
     let options = Options { max_unread_bytes: 1, ..Options::default() };
     let server = Server::builder(move |socket: WebSocket| {
