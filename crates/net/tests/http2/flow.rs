@@ -128,6 +128,15 @@ async fn messages_larger_than_any_window_come_through() {
 
 #[tokio::test]
 async fn a_burst_of_small_messages_on_all_streams_is_no_flood() {
+    burst().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_is_it_one_where_streams_may_be_on_other_threads() {
+    burst().await;
+}
+
+async fn burst() {
     const STREAMS: u32 = 100;
     const EACH: usize = 400;
     let mut raw = Raw::client(serve(&Server::new(echo)).await).await;
