@@ -47,6 +47,10 @@ const READS: u32 = 16;
 /// How long a stalled protocol's connection waits before it looks for a hang-up again.
 const HANG_UP_CHECK: u64 = 1_000;
 
+/// How long a peer's close or fault waits for the answers to what the peer said before it. A guess: long
+/// for whoever answers from memory or from a database next door, short for who waits for the close.
+const ANSWERS: u64 = 1_000;
+
 /// How long the last bytes may take to reach a peer that we refuse or that closed, before the
 /// socket goes away under them.
 const LINGER: u64 = 2_000;
@@ -177,7 +181,7 @@ impl<P: Protocol> Driver<P> {
             // Nothing has been asked of the stream, so nothing would wake us.
             _ if was_stalled && !self.is_stalled() => Stop::Again,
             // Behind whoever was woken for the last messages.
-            _ if matches!(self.phase, Phase::Parting(_)) => Stop::Again,
+            _ if self.is_parting() && !self.protocol.is_answering() => Stop::Again,
             _ => self.park(cx),
         }
     }
@@ -206,7 +210,7 @@ impl<P: Protocol> Driver<P> {
             self.follow(now, flow);
             self.protocol.outbox().trim();
         }
-        if self.phase != Phase::Open && reached(now, self.deadline) {
+        if self.phase != Phase::Open && !self.is_parting() && reached(now, self.deadline) {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -222,7 +226,7 @@ impl<P: Protocol> Driver<P> {
     ) -> Stop {
         let mut budget = Budget::new();
         for _ in 0..READS {
-            if self.ended || matches!(self.phase, Phase::Parting(_)) {
+            if self.ended || self.is_parting() {
                 return Stop::Idle;
             }
             if self.is_stalled() {
@@ -500,7 +504,7 @@ impl<P: Protocol> Driver<P> {
     fn part(&mut self, now: u64, farewell: Farewell, cork: &mut Cork) {
         if self.phase == Phase::Open {
             self.phase = Phase::Parting(Box::new(farewell));
-            self.deadline = now + LINGER;
+            self.deadline = now + ANSWERS;
             self.unread = None;
         } else {
             self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
@@ -508,12 +512,17 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// The wake-up behind a [`Phase::Parting`]: what is not queued by now is not waited for.
+    const fn is_parting(&self) -> bool {
+        matches!(self.phase, Phase::Parting(_))
+    }
+
+    /// The end of [`Phase::Parting`], at the earliest in the wake-up behind its beginning.
     fn answer_farewell(&mut self, now: u64) {
-        if !matches!(self.phase, Phase::Parting(_)) {
+        if !self.is_parting() || (self.protocol.is_answering() && !reached(now, self.deadline)) {
             return;
         }
         if let Phase::Parting(farewell) = std::mem::replace(&mut self.phase, Phase::Answering) {
+            self.deadline = now + LINGER;
             self.protocol.outbox().seal();
             self.report(now, Some((*farewell).into()));
         }

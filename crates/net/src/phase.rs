@@ -22,7 +22,8 @@ pub(crate) enum Phase {
     /// Our close frame was appended; the peer's is awaited.
     Closing,
     /// The peer ended it. Messages that came right before may have their answers: whoever deals
-    /// with them has this wake-up to do so.
+    /// with them has this wake-up to do so, or as long as the protocol
+    /// [says](crate::Protocol::is_answering) that somebody does, within a deadline.
     Parting(Box<Farewell>),
     /// What is queued by then goes out, then our close frame.
     Answering,

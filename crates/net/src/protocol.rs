@@ -126,6 +126,13 @@ pub trait Protocol: Unpin + Send + 'static {
         Intake::Open
     }
 
+    /// Asked while the peer has closed or broken the protocol and has no answer to that yet: whether
+    /// somebody still deals with what came before. The answer then waits until this says no, but no
+    /// longer than a second; who says yes has the driver woken when that changes.
+    fn is_answering(&mut self) -> bool {
+        false
+    }
+
     /// The connection ended by `cause`, or (`None`) because this protocol broke it off. Only
     /// `encode`, `dispatch` and [`gone`](Self::gone) are called after it.
     fn closed(&mut self, now: u64, cause: Option<Cause>);

@@ -167,6 +167,10 @@ impl Protocol for Plain {
         self.shared.intake()
     }
 
+    fn is_answering(&mut self) -> bool {
+        self.shared.is_answering()
+    }
+
     fn closed(&mut self, _: u64, cause: Option<Cause>) {
         self.shared.ended(cause.map_or(Why::Lost(None), Why::caused));
     }

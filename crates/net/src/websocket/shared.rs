@@ -140,6 +140,7 @@ struct State {
     unread: u32,
     /// The driver waits for room in the inbox.
     stalled: bool,
+    reading: Reading,
     /// The close that a handle asked for and the driver has not begun.
     asked: bool,
     /// Nothing more will be received.
@@ -151,6 +152,18 @@ struct State {
     /// Who waits for the end. Boxed, because hardly anybody does.
     #[expect(clippy::box_collection, reason = "a vector is 24 bytes in every connection")]
     mourners: Option<Box<Vec<Waker>>>,
+}
+
+/// What became of the messages that left the inbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// Whoever took them has asked for more: they are dealt with.
+    #[default]
+    Done,
+    /// Somebody deals with one.
+    Busy,
+    /// The driver waits for the reader to be done.
+    Awaited,
 }
 
 impl Shared {
@@ -246,8 +259,16 @@ impl Shared {
                 Some(reader) => reader.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
             }
+            let was = std::mem::take(&mut state.reading);
+            drop(state);
+            if was == Reading::Awaited {
+                self.outbox.notify();
+            }
             return Poll::Pending;
         };
+        if state.reading == Reading::Done {
+            state.reading = Reading::Busy;
+        }
         state.unread = state.unread.saturating_sub(units(&message));
         let resumed = state.unread as usize <= self.options.max_unread_bytes / UNIT / 2
             && std::mem::take(&mut state.stalled);
@@ -260,6 +281,16 @@ impl Shared {
             self.outbox.notify();
         }
         Poll::Ready(Some(message))
+    }
+
+    /// Whether a reader has something to take or to deal with. The driver is notified when it has not.
+    pub(crate) fn is_answering(&self) -> bool {
+        let mut state = self.state();
+        if state.why.is_some() || (state.inbox.is_none() && state.reading == Reading::Done) {
+            return false;
+        }
+        state.reading = Reading::Awaited;
+        true
     }
 
     /// An entry was queued: hands it to this thread's wake-up, or wakes the driver.
@@ -330,7 +361,14 @@ impl Shared {
     pub(crate) fn ended(&self, why: Why) {
         let reader = {
             let mut state = self.state();
-            state.why.get_or_insert_with(|| Box::new(why));
+            match state.why.as_deref() {
+                // The peer was first: what a handle asked for since was not said any more.
+                Some(Why::Local(..)) if matches!(why, Why::Peer(_) | Why::Refused(_)) => {
+                    state.why = Some(Box::new(why));
+                }
+                Some(_) => {}
+                None => state.why = Some(Box::new(why)),
+            }
             state.reader.take()
         };
         if let Some(reader) = reader {
