@@ -1,4 +1,5 @@
-//! tungstenite, which is not ours, as the client of our server.
+//! tungstenite, which is not ours, as the client of our server. The traits that it needs are in scope for our
+//! WebSockets, too, and change nothing for them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,8 +8,9 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue, StatusCode};
-use sockeye_net::websocket::{Options, Server, Why};
-use tokio::net::TcpStream;
+use sockeye_net::websocket::{CloseCode, Ending, Options, Server, ServerBuilder, WebSocket, Why};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -17,66 +19,55 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use ours::{echo, serve, tell_subprotocol, telling_closer, telling_echo};
-
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Our side. Apart, because `send` and `close` would be those of `SinkExt` where that is in scope.
-mod ours {
-    use std::net::SocketAddr;
+/// Starts a server on a free port.
+async fn serve(builder: ServerBuilder) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let server = builder.build();
+    tokio::spawn(async move { server.serve_listener(listener).await });
+    address
+}
 
-    use sockeye_net::websocket::{CloseCode, Ending, Server, ServerBuilder, WebSocket};
-    use tokio::net::TcpListener;
-    use tokio::sync::mpsc;
-
-    /// Starts a server on a free port.
-    pub(super) async fn serve(builder: ServerBuilder) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let server = builder.build();
-        tokio::spawn(async move { server.serve_listener(listener).await });
-        address
+async fn echo(mut socket: WebSocket) {
+    while let Some(message) = socket.recv().await {
+        socket.send(message).ok();
     }
+}
 
-    pub(super) async fn echo(mut socket: WebSocket) {
-        while let Some(message) = socket.recv().await {
-            socket.send(message).ok();
+/// An echo, and how its connections ended.
+fn telling_echo() -> (ServerBuilder, mpsc::UnboundedReceiver<Ending>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let builder = Server::builder(move |mut socket: WebSocket| {
+        let tell = tell.clone();
+        async move {
+            while let Some(message) = socket.recv().await {
+                socket.send(message).ok();
+            }
+            tell.send(socket.closed().await).expect("heard");
         }
-    }
+    });
+    (builder, told)
+}
 
-    /// An echo, and how its connections ended.
-    pub(super) fn telling_echo() -> (ServerBuilder, mpsc::UnboundedReceiver<Ending>) {
-        let (tell, told) = mpsc::unbounded_channel();
-        let builder = Server::builder(move |mut socket: WebSocket| {
-            let tell = tell.clone();
-            async move {
-                while let Some(message) = socket.recv().await {
-                    socket.send(message).ok();
-                }
-                tell.send(socket.closed().await).expect("heard");
-            }
-        });
-        (builder, told)
-    }
+/// Says `last words`, closes, and tells how that ended.
+fn telling_closer() -> (ServerBuilder, mpsc::UnboundedReceiver<Ending>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let builder = Server::builder(move |socket: WebSocket| {
+        let tell = tell.clone();
+        async move {
+            socket.send("last words").expect("open");
+            socket.close(CloseCode::new(4000).expect("may be sent"), "雪");
+            tell.send(socket.closed().await).expect("heard");
+        }
+    });
+    (builder, told)
+}
 
-    /// Says `last words`, closes, and tells how that ended.
-    pub(super) fn telling_closer() -> (ServerBuilder, mpsc::UnboundedReceiver<Ending>) {
-        let (tell, told) = mpsc::unbounded_channel();
-        let builder = Server::builder(move |socket: WebSocket| {
-            let tell = tell.clone();
-            async move {
-                socket.send("last words").expect("open");
-                socket.close(CloseCode::new(4000).expect("may be sent"), "雪");
-                tell.send(socket.closed().await).expect("heard");
-            }
-        });
-        (builder, told)
-    }
-
-    /// Says which subprotocol was agreed on.
-    pub(super) async fn tell_subprotocol(socket: WebSocket) {
-        socket.send(socket.subprotocol().unwrap_or("none")).expect("open");
-    }
+/// Says which subprotocol was agreed on.
+async fn tell_subprotocol(socket: WebSocket) {
+    socket.send(socket.subprotocol().unwrap_or("none")).expect("open");
 }
 
 /// Opens a WebSocket with these further headers.
