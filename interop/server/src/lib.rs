@@ -1,4 +1,6 @@
-//! What the programs share: how they are started and ended.
+//! What the programs share: how they are started and ended, and what a plain WebSocket does.
+
+pub mod plain;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
