@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::task::Context;
 
-use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use sockeye_benches::serving;
-use sockeye_net::http::{Answer, Endpoint, full};
+use sockeye_net::http::{Answer, Endpoint, Incoming, full};
 use sockeye_net::{Cause, Close, Cork, Message, Protocol};
 use sockeye_outbox::Outbox;
 use sockeye_websocket::handshake::server as handshake;

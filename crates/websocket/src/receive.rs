@@ -6,7 +6,7 @@
 //! `Events::advance`: cut heads, cut payloads, fragments, control frames, closing, errors.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
-use core::{mem, ops::Range, str};
+use core::{mem, ops::Range};
 
 use crate::{
     assembly::{Assembly, Completed, judge_size},
@@ -16,7 +16,7 @@ use crate::{
     error::{Error, PeerMisbehaved},
     head::{Head, OpCode},
     limits::Limits,
-    mask,
+    mask, utf8,
 };
 
 /// What the peer has sent.
@@ -170,7 +170,7 @@ impl<'a> Events<'a> {
         if opcode != OpCode::Text {
             return Ok(Event::Binary(Cow::Borrowed(payload)));
         }
-        match str::from_utf8(payload) {
+        match utf8::check(payload) {
             Ok(text) => Ok(Event::Text(Cow::Borrowed(text))),
             Err(_) => {
                 let error = Error::from(PeerMisbehaved::TextNotUtf8);
@@ -195,7 +195,7 @@ impl<'a> Events<'a> {
                 .map(|text| Event::Text(Cow::Owned(text)))
                 .map_err(|_| PeerMisbehaved::TextNotUtf8),
             Some(bytes) => Ok(Event::Binary(Cow::Owned(bytes))),
-            None if opcode == OpCode::Text => str::from_utf8(self.inflater.message())
+            None if opcode == OpCode::Text => utf8::check(self.inflater.message())
                 .map(|text| Event::Text(Cow::Borrowed(text)))
                 .map_err(|_| PeerMisbehaved::TextNotUtf8),
             None => Ok(Event::Binary(Cow::Borrowed(self.inflater.message()))),
