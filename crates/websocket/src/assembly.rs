@@ -12,6 +12,7 @@
 use alloc::{string::String, vec::Vec};
 
 use crate::{
+    copy,
     deflate::{RSV1, Window, max_compressed},
     error::{Error, Limit, PeerMisbehaved},
     head::{Head, MAX_CONTROL_PAYLOAD, OpCode},
@@ -243,7 +244,7 @@ impl Message {
             Body::Binary(bytes) | Body::Compressed(_, bytes) => {
                 let needed = bytes.len() + chunk.len();
                 bytes.reserve_exact(room(bytes.len(), bytes.capacity(), needed, ceiling));
-                bytes.extend_from_slice(chunk);
+                copy::append(bytes, chunk);
             }
         }
         Ok(())

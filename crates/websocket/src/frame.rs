@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::{
     close::{CloseCode, MAX_REASON},
+    copy,
     head::{Head, MAX_CONTROL_PAYLOAD, MAX_HEAD, OpCode},
     mask,
 };
@@ -55,7 +56,7 @@ fn append_with(out: &mut Vec<u8>, head: Head, payload: &[u8]) {
     out.reserve(MAX_HEAD + payload.len());
     head.encode(out);
     let start = out.len();
-    out.extend_from_slice(payload);
+    copy::append(out, payload);
     if let Some(key) = head.mask {
         mask::apply(key, 0, &mut out[start..]);
     }

@@ -42,6 +42,7 @@ extern crate alloc;
 mod assembly;
 pub mod close;
 mod connection;
+pub mod copy;
 pub mod deflate;
 mod error;
 mod extension;

@@ -124,7 +124,9 @@ impl Message {
 /// again once all that was cut from them is gone.
 fn copy(payload: &[u8]) -> Bytes {
     if payload.len() > SMALL {
-        return Bytes::copy_from_slice(payload);
+        let mut bytes = Vec::with_capacity(payload.len());
+        sockeye_websocket::copy::append(&mut bytes, payload);
+        return bytes.into();
     }
     OWN_BLOCKS.with_borrow_mut(|blocks| blocks.copy(payload))
 }
