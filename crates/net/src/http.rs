@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -280,9 +281,11 @@ async fn speak_http<E: Endpoint>(
             return None;
         }
     };
+    #[cfg(not(feature = "http2"))]
+    let mut first_head = FirstHead::None;
     #[cfg(feature = "http2")]
-    let stream = match http2_or_not(stream, peer, &gate, &mut closing).await? {
-        Spoken::Http1(stream) => stream,
+    let (stream, mut first_head) = match http2_or_not(stream, peer, &gate, &mut closing).await? {
+        Spoken::Http1(stream, first_head) => (stream, first_head),
         Spoken::Http2(stream, options) => {
             let mut stream = Patient::new(stream, gate.options.write_timeout);
             let serving = http2::serve(&mut stream, peer, options, &gate, &endpoint, &mut closing);
@@ -294,7 +297,10 @@ async fn speak_http<E: Endpoint>(
     let stream = Patient::new(stream, gate.options.write_timeout);
     let upgraded = Arc::new(Mutex::new(None));
     let slot = upgraded.clone();
+    let asked = Arc::new(AtomicBool::new(false));
+    let asks = asked.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         let (answering, slot) = (endpoint.answer(request.map(Incoming::from), peer), slot.clone());
         Box::pin(async move {
             let response = match answering.await {
@@ -319,9 +325,21 @@ async fn speak_http<E: Endpoint>(
             told = true;
             Pin::new(&mut http).graceful_shutdown();
         }
-        http.poll_without_shutdown(cx)
+        let polled = http.poll_without_shutdown(cx).map(Some);
+        if asked.load(Ordering::Relaxed) {
+            first_head = None;
+        } else if polled.is_pending()
+            && let Some(deadline) = &mut first_head
+        {
+            return deadline.as_mut().poll(cx).map(|()| None);
+        }
+        polled
     });
-    if let Err(error) = ended.await {
+    let Some(ended) = ended.await else {
+        gate.turn_away(peer, TurnedAway::HeadTimeout);
+        return None;
+    };
+    if let Err(error) = ended {
         match why(&error) {
             Some(why) => gate.turn_away(peer, why),
             None => tracing::debug!(%peer, %error, "HTTP ended with an error"),
@@ -343,10 +361,13 @@ async fn speak_http<E: Endpoint>(
     Some(HandedOver { io: stream.admitted(admission), leftover, successor })
 }
 
+/// When a first head has to be there whose beginning was looked at by others than hyper.
+type FirstHead = Option<Pin<Box<tokio::time::Sleep>>>;
+
 /// Which HTTP a client speaks.
 #[cfg(feature = "http2")]
 enum Spoken<'a> {
-    Http1(Rewind<Io>),
+    Http1(Rewind<Io>, FirstHead),
     Http2(Rewind<Io>, &'a http2::Http2),
 }
 
@@ -359,18 +380,19 @@ async fn http2_or_not<'a>(
     gate: &'a Gate,
     closing: &mut watch::Receiver<bool>,
 ) -> Option<Spoken<'a>> {
-    let Some(options) = &gate.options.http2 else { return Some(Spoken::Http1(stream)) };
+    let Some(options) = &gate.options.http2 else { return Some(Spoken::Http1(stream, None)) };
     if stream.get_ref().is_secure() {
         let is_http2 = stream.get_ref().alpn() == Some(http2::ALPN);
         return Some(match is_http2 {
             true => Spoken::Http2(stream, options),
-            false => Spoken::Http1(stream),
+            false => Spoken::Http1(stream, None),
         });
     }
+    // Not of the wheel, whose table would have to grow for it, and stay so for the connections that idle.
+    let mut patience = Box::pin(tokio::time::sleep(gate.options.head_timeout));
     let preface = tokio::select! {
         preface = http2::begins_with_preface(&mut stream) => preface,
-        // Not of the wheel, whose table would have to grow for it, and stay so for the connections that idle.
-        () = tokio::time::sleep(gate.options.head_timeout) => {
+        () = &mut patience => {
             gate.turn_away(peer, TurnedAway::HeadTimeout);
             return None;
         }
@@ -378,7 +400,7 @@ async fn http2_or_not<'a>(
     };
     match preface {
         Ok(http2::Preface::Http2) => Some(Spoken::Http2(stream, options)),
-        Ok(http2::Preface::Other) => Some(Spoken::Http1(stream)),
+        Ok(http2::Preface::Other) => Some(Spoken::Http1(stream, Some(patience))),
         Ok(http2::Preface::Nothing) => None,
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection ended before it began");

@@ -148,6 +148,32 @@ async fn an_idle_connection_ends_and_one_with_a_websocket_stays() {
     within(busy.connection).await.expect("it ends").expect("a good end");
 }
 
+/// Looking whether it is HTTP/2 and reading the head of HTTP/1.1 have one deadline together.
+#[tokio::test]
+async fn a_beginning_that_might_be_http2_gives_no_more_time_for_a_head() {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let listening = Listening { head_timeout: PATIENCE, ..Listening::default() };
+    let address = serve(&Server::builder(echo).listening(listening).build()).await;
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let until_its_end = |mut stream: TcpStream, name| {
+        let ended = ended.clone();
+        tokio::spawn(async move {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+            ended.send(name).expect("it is awaited");
+        });
+    };
+    let mut slow = TcpStream::connect(address).await.expect("connected");
+    slow.write_all(b"P").await.expect("sent");
+    tokio::time::sleep(PATIENCE / 4).await;
+    until_its_end(TcpStream::connect(address).await.expect("connected"), "the later one");
+    tokio::time::sleep(PATIENCE / 4).await;
+    // Now it is known to be HTTP/1.1, and has half of the time left.
+    slow.write_all(b"OST / HTTP/1.1\r\n").await.expect("sent");
+    until_its_end(slow, "the slow one");
+    assert_eq!(within(ends.recv()).await, Some("the slow one"));
+    assert_eq!(within(ends.recv()).await, Some("the later one"));
+}
+
 #[tokio::test]
 async fn an_answer_that_is_not_taken_is_given_up() {
     let listening = Listening { write_timeout: Duration::from_millis(50), ..Listening::default() };

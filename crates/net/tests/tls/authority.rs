@@ -5,7 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
+use rustls::crypto::CryptoProvider;
 use sockeye_net::tls::Identity;
+
+/// The cryptography under test: ring's, or that of AWS-LC where its feature is on.
+pub(crate) fn provider() -> CryptoProvider {
+    #[cfg(feature = "tls-aws-lc-rs")]
+    return rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(not(feature = "tls-aws-lc-rs"))]
+    rustls::crypto::ring::default_provider()
+}
 
 /// Whoever issues certificates.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -14,7 +23,7 @@ impl Authority {
     /// Also sees to it that there is cryptography, whichever features are on.
     pub(crate) fn new() -> Self {
         // An error: another test was faster.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = provider().install_default();
         let mut params = CertificateParams::default();
         // Issuers are told from each other by their names.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
