@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that can fail, in one command.
 //!
-//! Five parts: the Rust tests with the documentation's examples; the loom models, built with
+//! Five parts: the Rust tests with the documentation's examples, and those of TLS once more by AWS-LC; the loom models, built with
 //! `--cfg loom` in a target directory of their own; the corpora of the fuzz targets and half a minute
 //! of fuzzing (`fuzz/`); a selection of Autobahn's cases; and the tests with the official JavaScript
 //! clients, other WebSocket implementations and a browser
@@ -25,6 +25,17 @@ use crate::tools;
 
 /// Crates whose concurrency is checked by loom, in `tests/loom.rs`.
 const LOOM_MODELS: &[&str] = &["sockeye-outbox", "sockeye-hub"];
+
+/// TLS with the other cryptography that can be chosen, which the workspace's tests do not build.
+const AWS_LC: [&str; 7] = [
+    "test",
+    "--locked",
+    "--no-fail-fast",
+    "--package=sockeye-net",
+    "--no-default-features",
+    "--features=dial,http2,tls-aws-lc-rs",
+    "--test=tls",
+];
 
 /// How long all fuzz targets together look for something new.
 const FUZZING: Duration = Duration::from_secs(30);
@@ -78,6 +89,7 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
     if wanted(Part::Rust) {
         let args = ["test", "--workspace", "--locked", "--no-fail-fast"];
         steps.push(step("Rust tests", || counted(&mut cargo(args), Reporter::Cargo)));
+        steps.push(step("TLS by AWS-LC", || counted(&mut cargo(AWS_LC), Reporter::Cargo)));
     }
     if wanted(Part::Loom) {
         for package in LOOM_MODELS {
