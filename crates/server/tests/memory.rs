@@ -35,6 +35,9 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Where [`HEAD`] goes.
 const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";
 
+/// The same for a plain client, of the same length so that the same head is kept.
+const PLAIN_TARGET: &str = "/plain?room=a-room-whose-name-is-long";
+
 /// The headers of a poll: those of [`HEAD`] that a browser sends with it, and an end to the connection.
 const HEADERS: &str = "Host: chat.example.org\r\nConnection: close\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -65,6 +68,7 @@ const HEAD: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
 #[test]
 fn the_head_has_the_size_that_the_gate_speaks_of() {
     assert_eq!(HEAD.len(), 700);
+    assert_eq!(PLAIN_TARGET.len(), TARGET.len());
 }
 
 #[test]
@@ -172,6 +176,30 @@ fn an_idle_client_that_has_upgraded() {
         let each = grown.bytes() / CLIENTS as i64;
         println!("\nan idle client that has upgraded costs {each} bytes\n{}", grown.split(CLIENTS));
         assert!(each < GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
+        clients.clear();
+        host.await_clients(0);
+        await_level(&start, "after all clients have gone");
+    });
+}
+
+/// A plain client's driver is another than that of a Socket.IO client, and stands in a box of its own beside the
+/// place that every task has for the latter's: 440 bytes more.
+#[test]
+fn an_idle_plain_client() {
+    const PLAIN_GATE: i64 = GATE + 440;
+    alone("an_idle_plain_client", || {
+        let host = Host::start(Face::Listener, Threads::Two);
+        let mut clients = Vec::with_capacity(CLIENTS);
+        host.warm_up();
+        drop((0..WARM_UP).map(|_| host.plain_client()).collect::<Vec<_>>());
+        host.await_clients(0);
+        let start = quiet();
+        clients.extend((0..CLIENTS).map(|_| host.plain_client()));
+        host.await_clients(CLIENTS);
+        let grown = quiet().since(&start);
+        let each = grown.bytes() / CLIENTS as i64;
+        println!("\nan idle plain client costs {each} bytes\n{}", grown.split(CLIENTS));
+        assert!(each < PLAIN_GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
         clients.clear();
         host.await_clients(0);
         await_level(&start, "after all clients have gone");
@@ -307,6 +335,7 @@ impl Host {
             .on("echo", async |Data(text): Data<String>| text);
         let io = Server::builder()
             .namespace(namespace)
+            .plain("/plain", "/")
             .ping_interval(heartbeat)
             .ping_timeout(heartbeat)
             .build();
@@ -351,6 +380,16 @@ impl Host {
         expect(&mut client, b"40{\"sid\":");
         send(&mut client, 0x81, b"420[\"echo\",\"hello\"]");
         expect(&mut client, b"430[\"hello\"]");
+        client
+    }
+
+    /// A client that speaks plain JSON by the same head, is in the same room, and had one event answered.
+    fn plain_client(&self) -> TcpStream {
+        let mut client = self.begin(&HEAD.replace(TARGET, PLAIN_TARGET));
+        read_head(&mut client);
+        expect(&mut client, br#"{"connected":{"id":""#);
+        send(&mut client, 0x81, br#"{"event":"echo","args":["hello"],"id":0}"#);
+        expect(&mut client, br#"{"ack":0,"args":["hello"]}"#);
         client
     }
 
