@@ -8,8 +8,8 @@
 //! A text message's buffer begins with headroom for the head of a WebSocket frame, which is
 //! written there, right-aligned, when the packet is made. So the same bytes are both forms: the
 //! whole frame, and (behind the headroom) the Engine.IO packet for a polling payload. Forms that
-//! differ in more than their head are made lazily beside them and shared likewise; so far that is
-//! the one for plain connections, which know neither Engine.IO nor Socket.IO.
+//! differ in more than their head are made lazily beside them and shared likewise: the one for plain
+//! connections, which know neither Engine.IO nor Socket.IO, and what is compressed.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,6 +19,8 @@ use bytes::Bytes;
 use sockeye_engineio::PacketType;
 use sockeye_websocket::OpCode;
 use sockeye_websocket::head::{MAX_SERVER_HEAD, encode_in_headroom};
+
+use crate::compressed::{Compressed, Frames};
 
 /// What an entry costs in an outbox beside its bytes: its place in the queue and its share of the
 /// allocations.
@@ -42,6 +44,8 @@ pub struct Packet {
 struct Forms {
     /// What plain connections get, as a whole WebSocket frame.
     plain: OnceLock<Bytes>,
+    /// What connections get that agreed on compression.
+    compressed: Frames,
 }
 
 impl Packet {
@@ -154,6 +158,18 @@ impl Packet {
             let start = write_head(&mut buffer);
             Bytes::from(buffer).slice(start..)
         })
+    }
+
+    /// The packet as whole WebSocket frames for connections that agreed on compression, without context
+    /// takeover. `make` is called for the first connection that asks for this form; the others share what
+    /// it made, and wait for it where they ask meanwhile.
+    pub fn compressed(&self, form: Compressed, make: impl FnOnce() -> Bytes) -> &Bytes {
+        self.forms.get_or_init(Box::default).compressed.get(form, make)
+    }
+
+    /// Whether one of its messages has so many bytes.
+    pub fn has_message_from(&self, bytes: usize) -> bool {
+        self.text().len() >= bytes || self.attachments.iter().any(|binary| binary.len() >= bytes)
     }
 
     /// The binary attachments that follow it.

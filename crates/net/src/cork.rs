@@ -57,6 +57,23 @@ impl Cork {
         }
     }
 
+    /// All that was put in, in one piece: copied only if there is something that was not.
+    pub fn into_bytes(self) -> Vec<u8> {
+        let Self { flat, shared, .. } = self;
+        if shared.is_empty() {
+            return flat;
+        }
+        let mut bytes = Vec::with_capacity(flat.len() + self.shared_bytes);
+        let mut from = 0;
+        for (position, piece) in &shared {
+            bytes.extend_from_slice(&flat[from..*position]);
+            bytes.extend_from_slice(piece);
+            from = *position;
+        }
+        bytes.extend_from_slice(&flat[from..]);
+        bytes
+    }
+
     /// Appends all that waits in another cork, and empties it.
     pub(crate) fn append(&mut self, other: &mut Self) {
         other.settle();
@@ -216,6 +233,7 @@ mod tests {
         };
         let whole = bytes(&fill());
         assert_eq!(whole.len(), fill().len());
+        assert!(fill().into_bytes() == whole, "all in one piece");
         let edges = (0..20).chain(SHARE_FROM - 3..SHARE_FROM + 20);
         for written in edges.chain((0..whole.len()).step_by(997)) {
             let mut cork = fill();

@@ -22,6 +22,7 @@ mod accept;
 pub mod addresses;
 mod budget;
 pub mod clock;
+mod compressors;
 mod cork;
 #[cfg(feature = "dial")]
 pub mod dial;
@@ -47,6 +48,7 @@ pub mod wheel;
 mod wire;
 
 pub use accept::accept;
+pub use compressors::with_compressors;
 pub use cork::{Cork, SHARE_FROM};
 pub use driver::Driver;
 pub use forwarded::{ForwardedBy, NetworkError, TrustedProxies};

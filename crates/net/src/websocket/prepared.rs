@@ -1,26 +1,17 @@
 //! One message for many connections: framed once, and compressed once for each set of parameters.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use sockeye_websocket::deflate::{Compression, Compressors, WindowBits};
+use sockeye_websocket::deflate::{Compression, WindowBits};
 use sockeye_websocket::frame;
 
 use super::message::Message;
+pub(super) use crate::compressors::with_compressors;
 
 /// The windows that can be agreed on: 8 to 15 bits.
 const WINDOWS: usize = 8;
-
-thread_local! {
-    static COMPRESSORS: RefCell<Compressors> = const { RefCell::new(Compressors::new()) };
-}
-
-/// Lends this thread's compressors. What is done with them must not compress by other ways.
-pub(super) fn with_compressors<R>(work: impl FnOnce(&mut Compressors) -> R) -> R {
-    COMPRESSORS.with_borrow_mut(work)
-}
 
 /// A message that many connections are going to be sent: see
 /// [`Sender::send_prepared`](crate::websocket::Sender::send_prepared).
