@@ -73,6 +73,7 @@ pub use sockeye_transport::{
     Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Handshake,
     Hooks, KeepHeaders, Request, SameSite, Volume,
 };
+pub use sockeye_websocket::deflate;
 
 /// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].
 pub type Ack = sockeye_handler::Ack<Socket>;

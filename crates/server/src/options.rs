@@ -21,6 +21,7 @@ use sockeye_net::{Gate, Listening, TrustedProxies};
 use sockeye_transport::{
     self as transport, ConnectionError, Cookie, Cors, Engine, Forbidden, KeepHeaders,
 };
+use sockeye_websocket::deflate;
 use tokio::sync::watch;
 use tower_service::Service;
 
@@ -136,6 +137,40 @@ impl<K> Builder<K> {
     #[doc(alias = "httpCompression")]
     pub fn http_compression(mut self, from: Option<usize>) -> Self {
         self.options.transport.compress_from = from;
+        self
+    }
+
+    /// Compresses what goes over websockets (permessage-deflate, RFC 7692), plain connections included, for
+    /// clients that offer it, as browsers do. Default: nobody is answered to the offer, as in Node; with
+    /// [`deflate::Config::default`], messages of 1 KiB and more are compressed, each by itself.
+    ///
+    /// Compressed like that, an idle client costs no more, and a broadcast is compressed once for all its
+    /// receivers. Where the configuration allows *context takeover*, a client for which it is agreed costs up
+    /// to 300 KB, and every message is compressed for each by itself: see
+    /// [`takeover_budget`](Self::takeover_budget). Node's server takes the context over unless told otherwise.
+    ///
+    /// What a client sends is inflated to no more than [`max_payload`](Self::max_payload). Secrets that stand in
+    /// one message with what others may choose can be guessed by its compressed length: send such messages
+    /// uncompressed.
+    ///
+    /// ```
+    /// use sockeye_server::{Server, deflate};
+    ///
+    /// let mut deflate = deflate::Config::default();
+    /// deflate.compression.threshold = 4096;
+    /// let io = Server::builder().per_message_deflate(deflate);
+    /// ```
+    #[doc(alias = "perMessageDeflate")]
+    pub fn per_message_deflate(mut self, config: impl Into<Option<deflate::Config>>) -> Self {
+        self.options.transport.compression = config.into();
+        self
+    }
+
+    /// The most bytes that *context takeover* may take for all clients together, where
+    /// [`per_message_deflate`](Self::per_message_deflate) allows it: beyond, clients are agreed with on
+    /// compression without takeover. Default: 64 MiB.
+    pub fn takeover_budget(mut self, bytes: usize) -> Self {
+        self.options.transport.takeover_budget = Arc::new(deflate::Budget::new(bytes));
         self
     }
 

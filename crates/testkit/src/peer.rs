@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sockeye_websocket::deflate::Inflater;
+use sockeye_websocket::deflate::{Config, Context, Inflater, judge_answer};
 use sockeye_websocket::handshake::{accept_key, client};
 use sockeye_websocket::{Connection, Event, Head, Limits, OpCode, Role, mask};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -133,9 +133,43 @@ impl Peer {
     ///
     /// If the answer is not a correct `101 Switching Protocols`.
     pub async fn websocket(address: SocketAddr, target: &str) -> Self {
+        let (peer, response) = Self::switch(address, target, "").await;
+        assert_eq!(response.header("sec-websocket-extensions"), None, "{}", response.head);
+        peer
+    }
+
+    /// A WebSocket that offers compression by this value of `Sec-WebSocket-Extensions`, and the value that
+    /// answers it, if one does.
+    ///
+    /// # Panics
+    ///
+    /// If the answer is not a correct `101 Switching Protocols`.
+    pub async fn deflating(
+        address: SocketAddr,
+        target: &str,
+        offer: &str,
+    ) -> (Self, Option<String>) {
+        let header = format!("Sec-WebSocket-Extensions: {offer}\r\n");
+        let (mut peer, response) = Self::switch(address, target, &header).await;
+        let answer = response.header("sec-websocket-extensions").map(str::to_owned);
+        // Whatever it agrees to was offered, as far as the peer itself is concerned.
+        let context = Context { takeover: true, ..Context::default() };
+        let config = Config { client: context, server: context, ..Config::default() };
+        let values = answer.iter().map(|answer| answer.as_bytes());
+        match judge_answer(values, Some(&config)) {
+            Ok(Some(params)) => peer.websocket = peer.websocket.with_deflate(params),
+            Ok(None) => {}
+            Err(error) => peer.fail(&error.to_string()),
+        }
+        (peer, answer)
+    }
+
+    /// The opening handshake, with these headers besides its own.
+    async fn switch(address: SocketAddr, target: &str, headers: &str) -> (Self, Response) {
         let mut peer = Self::connect(address).await;
         let key = client::key(NONCE);
         let request = client::request(target, &address.to_string(), &key);
+        let request = request.replacen("\r\n", &format!("\r\n{headers}"), 1);
         peer.send_bytes(request.as_bytes()).await;
         let response = peer.recv_http().await;
         assert_eq!(response.status, 101, "{}\n{}", response.head, quoted(&response.body));
@@ -149,8 +183,7 @@ impl Peer {
         assert!(upgrade.eq_ignore_ascii_case("websocket"), "{}", response.head);
         let connection = response.header("connection").unwrap_or_default();
         assert!(connection.eq_ignore_ascii_case("upgrade"), "{}", response.head);
-        assert_eq!(response.header("sec-websocket-extensions"), None, "{}", response.head);
-        peer
+        (peer, response)
     }
 
     /// An Engine.IO session whose open packet was read.
@@ -339,6 +372,28 @@ impl Peer {
         };
         if let Some(error) = failed {
             self.fail(&format!("the server broke the WebSocket protocol: {error}"));
+        }
+    }
+
+    /// The next frame as it stands on the wire: its first byte (FIN, reserved bits and opcode), and its
+    /// payload.
+    ///
+    /// # Panics
+    ///
+    /// If none comes in time, or a message was read before and not taken.
+    pub async fn recv_frame(&mut self) -> (u8, Vec<u8>) {
+        assert!(self.received.is_empty(), "messages wait: {:?}", self.received);
+        loop {
+            match Head::parse(&self.unread) {
+                Ok(Some((head, size))) if self.unread.len() - size >= head.len as usize => {
+                    let first = self.unread[0];
+                    let rest = self.unread.split_off(size + head.len as usize);
+                    let frame = std::mem::replace(&mut self.unread, rest);
+                    return (first, frame[size..].to_vec());
+                }
+                Ok(_) => self.read_raw("a frame").await,
+                Err(error) => self.fail(&format!("no frame: {error}")),
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use sockeye_hub::Packet;
 use sockeye_net::TrustedProxies;
 use sockeye_net::addresses;
 use sockeye_net::rate::Rate;
-use sockeye_websocket as websocket;
+use sockeye_websocket::{self as websocket, deflate};
 
 use crate::cookie::Cookie;
 use crate::cors::Cors;
@@ -31,6 +31,12 @@ pub struct Config {
     /// Answers to polls from this size on, in bytes, are compressed for clients that accept it.
     /// Default: 1024; `None` compresses nothing.
     pub compress_from: Option<usize>,
+    /// Compression of messages over websockets (permessage-deflate, RFC 7692), where the client offers it:
+    /// polling has [`compress_from`](Self::compress_from). Default: none is agreed to, as in Node.
+    pub compression: Option<deflate::Config>,
+    /// The memory that *context takeover* may take over all sessions, where `compression` agrees to it:
+    /// where it is used up, sessions agree on compression without takeover. Default: 64 MiB.
+    pub takeover_budget: Arc<deflate::Budget>,
     /// How long the body of a POST may take, and one second more for each KiB that has come.
     /// Default: 30 s; Node has no limit.
     pub body_timeout: Duration,
@@ -76,6 +82,8 @@ impl Default for Config {
             transports: vec![Transport::Polling, Transport::Websocket],
             allow_upgrades: true,
             compress_from: Some(1024),
+            compression: None,
+            takeover_budget: Arc::new(deflate::Budget::new(64 * 1024 * 1024)),
             body_timeout: Duration::from_secs(30),
             max_buffered_bytes: 1024 * 1024,
             max_stall: 60_000,

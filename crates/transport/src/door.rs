@@ -17,6 +17,7 @@ use sockeye_net::Io;
 use sockeye_websocket as websocket;
 use tokio::sync::oneshot;
 
+use crate::deflate::Deflating;
 use crate::fault::Fault;
 use crate::reply::Reply;
 use crate::sessions::Sessions;
@@ -51,6 +52,7 @@ pub(crate) struct Posted {
 pub(crate) struct NextTransport {
     pub(crate) io: Io,
     pub(crate) websocket: websocket::Connection,
+    pub(crate) deflating: Option<Arc<Deflating>>,
     /// What came behind the upgrade packet.
     pub(crate) leftover: Vec<u8>,
     /// Whether the client cannot take binary messages.

@@ -22,6 +22,7 @@ use sockeye_websocket::handshake::server as handshake;
 use crate::answer::{self, Manner};
 use crate::config::Config;
 use crate::cors::Cors;
+use crate::deflate::Deflating;
 use crate::door::{Door, Shut};
 use crate::fault::Fault;
 use crate::handler::Handler;
@@ -372,6 +373,7 @@ impl Engine {
         let mut response = shake_hands(request)?;
         let session = self.open(request, admission, None, handler)?;
         session.shared().set_base64(base64);
+        session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::session(session)))
     }
@@ -391,9 +393,15 @@ impl Engine {
             Shut::Gone => Refusal::TransportMismatch,
             Shut::Overlap => Refusal::AlreadyUpgrading,
         })?;
+        let deflating = self.agree(request, &mut response);
         self.config().hooks.edit(response.headers_mut(), request, false);
-        let probe = Probe::new(&self.sessions, probing, base64);
+        let probe = Probe::new(&self.sessions, probing, base64, deflating);
         Ok(Answer::Upgrade(response, Upgraded::probe(probe)))
+    }
+
+    /// Agrees on compression with the client, if the engine has any.
+    fn agree(&self, request: &Request, response: &mut Response<()>) -> Option<Arc<Deflating>> {
+        self.sessions.deflate.as_ref()?.agree(&request.headers, response.headers_mut())
     }
 
     fn open<H: Handler>(

@@ -87,6 +87,7 @@ pub(crate) fn next_transport() -> NextTransport {
     NextTransport {
         io: Io::boxed(tokio::io::duplex(64).0),
         websocket: websocket::Connection::new(Role::Server),
+        deflating: None,
         leftover: Vec::new(),
         base64: false,
     }

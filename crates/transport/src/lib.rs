@@ -14,6 +14,7 @@
 //! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
 //! | `engine/plain`, `session/plain` | sessions on plain connections, without Engine.IO: how they open, and what they do otherwise |
 //! | `probe` | a websocket on its way to become a session's transport |
+//! | `deflate` | compression of what goes over websockets |
 //! | `config`, `cookie`, `cors`, `hooks`, `handshake`, `request` | the options, and what is known of a client |
 //!
 //! What waits in an outbox is a logical packet whose wire form is chosen when it is taken out: so what
@@ -24,6 +25,7 @@ mod compress;
 mod config;
 mod cookie;
 mod cors;
+mod deflate;
 mod door;
 mod engine;
 mod entry;

@@ -96,8 +96,9 @@ impl<H: Handler> Polling<H> {
 
     /// Goes on over the next transport.
     pub(crate) fn upgrade(mut self, next: NextTransport) -> Driver<Session<H>> {
-        let NextTransport { io, websocket, leftover, base64 } = next;
+        let NextTransport { io, websocket, deflating, leftover, base64 } = next;
         self.shared.set_base64(base64);
+        self.shared.set_deflating(deflating);
         self.session.upgraded();
         Driver::resume(websocket, io, &leftover, self.session)
     }

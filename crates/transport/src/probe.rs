@@ -12,9 +12,10 @@ use sockeye_engineio::Packet;
 use sockeye_net::Io;
 use sockeye_net::wheel::sleep;
 use sockeye_websocket::deflate::Inflater;
-use sockeye_websocket::{self as websocket, Event, OpCode, Role, frame};
+use sockeye_websocket::{self as websocket, Event, OpCode, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::deflate::Deflating;
 use crate::door::{NextTransport, Probing};
 use crate::fault::Fault;
 use crate::sessions::{Alive, Sessions};
@@ -30,6 +31,7 @@ pub(crate) struct Probe {
     limits: websocket::Limits,
     timeout: Duration,
     base64: bool,
+    deflating: Option<Arc<Deflating>>,
 }
 
 /// How a probe ends.
@@ -43,20 +45,27 @@ enum Outcome {
 }
 
 impl Probe {
-    /// A probe of a client that cannot take binary messages, if `base64`.
-    pub(crate) fn new(sessions: &Arc<Sessions>, probing: Probing, base64: bool) -> Self {
+    /// A probe of a client that cannot take binary messages, if `base64`, and with which this compression
+    /// was agreed on.
+    pub(crate) fn new(
+        sessions: &Arc<Sessions>,
+        probing: Probing,
+        base64: bool,
+        deflating: Option<Arc<Deflating>>,
+    ) -> Self {
         Self {
             probing,
             sessions: Alive::new(sessions),
             limits: sessions.config.websocket.clone(),
             timeout: Duration::from_millis(sessions.config.engine.upgrade_timeout),
             base64,
+            deflating,
         }
     }
 
     /// The task of the websocket until it is the session's, or over.
     pub(crate) async fn run(mut self, mut io: Io, leftover: Vec<u8>) {
-        let mut websocket = websocket::Connection::new(Role::Server);
+        let mut websocket = Deflating::websocket(self.deflating.as_ref());
         let outcome = {
             let conversation = pin!(converse(
                 &mut io,
@@ -82,8 +91,9 @@ impl Probe {
         };
         match outcome {
             Outcome::Upgrade(leftover) => {
-                let base64 = self.base64;
-                self.probing.hand_over(NextTransport { io, websocket, leftover, base64 });
+                let Self { base64, deflating, .. } = self;
+                let next = NextTransport { io, websocket, deflating, leftover, base64 };
+                self.probing.hand_over(next);
                 return;
             }
             Outcome::Failed => self.sessions.note(&self.probing.shared, Fault::UpgradeFailed),
@@ -204,7 +214,7 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
 
     fn probe(fixture: &Fixture) -> Probe {
-        Probe::new(&fixture.sessions, fixture.shared.begin_probe().unwrap(), false)
+        Probe::new(&fixture.sessions, fixture.shared.begin_probe().unwrap(), false, None)
     }
 
     /// Polls the probe's task once; whether it is over.

@@ -15,6 +15,7 @@ use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
 use sockeye_websocket::{self as websocket, CloseCode};
 
+use crate::deflate::Deflating;
 use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
 use crate::sessions::{Alive, Sessions};
@@ -193,6 +194,10 @@ impl<H: Handler> Protocol for Session<H> {
 
     fn wired(&self) -> Option<Arc<dyn Wired>> {
         Some(self.shared.clone())
+    }
+
+    fn websocket(&self) -> websocket::Connection {
+        Deflating::websocket(self.shared.deflating())
     }
 
     fn limits(&self) -> &websocket::Limits {

@@ -12,6 +12,7 @@ use sockeye_net::addresses::{self, Addresses, Admission, Limits};
 use sockeye_net::clock;
 
 use crate::config::Config;
+use crate::deflate::Deflate;
 use crate::fault::Fault;
 use crate::hooks::ConnectionError;
 use crate::request::Request;
@@ -35,6 +36,7 @@ pub struct Census {
 /// All open sessions, and what they have in common.
 pub(crate) struct Sessions {
     pub(crate) config: Config,
+    pub(crate) deflate: Option<Deflate>,
     /// By their ids, which they hold themselves.
     open: Mutex<HashTable<Arc<Shared>>>,
     hasher: DefaultHashBuilder,
@@ -61,6 +63,7 @@ pub(crate) struct Sessions {
 impl Sessions {
     pub(crate) fn new(config: Config) -> Self {
         Self {
+            deflate: Deflate::new(&config),
             config,
             open: Mutex::default(),
             hasher: DefaultHashBuilder::default(),

@@ -8,6 +8,7 @@ use sockeye_engineio::{CloseReason, Sid};
 use sockeye_net::{Cork, SharedWriter, Wired, flush_later};
 use sockeye_outbox::{Class, Outbox, Refused};
 
+use crate::deflate::Deflating;
 use crate::door::Door;
 use crate::entry::Entry;
 use crate::handshake::Handshake;
@@ -21,6 +22,8 @@ use crate::traffic::Traffic;
 pub struct Shared {
     outbox: Outbox<Entry>,
     writer: SharedWriter,
+    /// What was agreed on for its websocket; most agree on nothing.
+    deflating: OnceLock<Arc<Deflating>>,
     closing: OnceLock<CloseReason>,
     open: AtomicBool,
     /// The [`Form`] of what the client gets over its websocket.
@@ -50,6 +53,7 @@ impl Shared {
             door: Mutex::new(door),
             outbox: Outbox::new(max_buffered_bytes),
             writer: SharedWriter::default(),
+            deflating: OnceLock::new(),
             handshake,
             closing: OnceLock::new(),
             open: AtomicBool::new(true),
@@ -68,6 +72,12 @@ impl Shared {
     ///
     /// As [`Outbox::push`].
     pub fn push(self: &Arc<Self>, entry: Entry, class: Class) -> Result<(), Refused<Entry>> {
+        if let Some(deflating) = self.deflating.get()
+            && let Entry::Packet(packet) = &entry
+        {
+            let form = self.form.load(Ordering::Relaxed);
+            deflating.prepare(packet, form, |cork| encode_as(form, &entry, cork));
+        }
         if self.outbox.push_quietly(entry, class)? && !flush_later(self) {
             self.outbox.wake();
         }
@@ -113,14 +123,26 @@ impl Shared {
         self.form.store(form as u8, Ordering::Relaxed);
     }
 
+    /// What the opening handshake of its websocket agreed on. The first word counts.
+    pub(crate) fn set_deflating(&self, agreed: Option<Arc<Deflating>>) {
+        if let Some(agreed) = agreed {
+            let _ = self.deflating.set(agreed);
+        }
+    }
+
+    pub(crate) fn deflating(&self) -> Option<&Arc<Deflating>> {
+        self.deflating.get()
+    }
+
     /// Puts an entry's WebSocket form, as this client can take it, into the cork.
     pub(crate) fn encode_frames(&self, entry: &Entry, cork: &mut Cork) {
         self.count(entry);
         let form = self.form.load(Ordering::Relaxed);
-        if form == Form::Plain as u8 {
-            entry.encode_plain(cork);
-        } else {
-            entry.encode_frames(form == Form::Base64 as u8, cork);
+        match (self.deflating.get(), entry) {
+            (Some(deflating), Entry::Packet(packet)) => {
+                deflating.encode(packet, form, cork, |cork| encode_as(form, entry, cork));
+            }
+            _ => encode_as(form, entry, cork),
         }
     }
 
@@ -138,6 +160,15 @@ impl Shared {
     pub(crate) fn set_closed(&self, reason: CloseReason) -> CloseReason {
         self.open.store(false, Ordering::Release);
         *self.closing.get_or_init(|| reason)
+    }
+}
+
+/// Puts an entry's WebSocket form into the cork, as it is without compression.
+fn encode_as(form: u8, entry: &Entry, cork: &mut Cork) {
+    if form == Form::Plain as u8 {
+        entry.encode_plain(cork);
+    } else {
+        entry.encode_frames(form == Form::Base64 as u8, cork);
     }
 }
 

@@ -13,6 +13,7 @@ mod bad_manners;
 mod bad_packets;
 mod bundle;
 mod chaos;
+mod compression;
 mod connect;
 mod connect_races;
 mod cors;

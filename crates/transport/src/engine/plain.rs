@@ -46,6 +46,7 @@ impl Engine {
         let admission = self.admit(request, Ok(())).await?;
         let session = self.open(request, admission, None, handler)?;
         session.shared().set_form(Form::Plain);
+        session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::plain(session)))
     }

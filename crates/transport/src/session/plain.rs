@@ -62,6 +62,10 @@ impl<H: Handler> Protocol for Plain<H> {
         self.0.wired()
     }
 
+    fn websocket(&self) -> websocket::Connection {
+        self.0.websocket()
+    }
+
     fn limits(&self) -> &websocket::Limits {
         self.0.limits()
     }
