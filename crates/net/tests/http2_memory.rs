@@ -9,11 +9,11 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::Site;
 use sockeye_net::websocket::{self, WebSocket};
-use sockeye_testkit::alloc::{Counting, Snapshot, alone};
+use sockeye_testkit::alloc::{Counting, alone};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -61,21 +61,16 @@ fn idle(address: SocketAddr, streams: usize, gate: i64) {
     let mut clients = Vec::with_capacity(CONNECTIONS);
     let mut buffer = vec![0; 64 * 1024];
     drop((0..2).map(|_| client(address, streams, &mut buffer)).collect::<Vec<_>>());
-    let start = quiet();
+    let start = HEAP.quiet();
 
     clients.extend((0..CONNECTIONS).map(|_| client(address, streams, &mut buffer)));
-    let grown = quiet().since(&start);
+    let grown = HEAP.quiet().since(&start);
     let count = CONNECTIONS * streams;
     let each = grown.bytes() / count as i64;
     println!("\nof {streams} on a connection, one costs {each} bytes\n{}", grown.split(count));
 
     clients.clear();
-    let begun = Instant::now();
-    while HEAP.snapshot().since(&start).bytes() > REMAINDER {
-        let left = HEAP.snapshot().since(&start);
-        assert!(begun.elapsed() < DEADLINE, "of connections that ended is left\n{}", left.split(1));
-        thread::yield_now();
-    }
+    HEAP.await_level(&start, REMAINDER, "after all connections have ended");
     assert!(each < gate, "an idle WebSocket costs {each} bytes\n{}", grown.split(count));
 }
 
@@ -150,21 +145,4 @@ fn serve(plain: bool) -> SocketAddr {
         });
     });
     address
-}
-
-/// The heap once nothing happens to it any more: for so long that a thread of the server which had
-/// to wait for its core has had it.
-fn quiet() -> Snapshot {
-    const REST: Duration = Duration::from_millis(100);
-    let begun = Instant::now();
-    let (mut last, mut since) = ((HEAP.allocations(), HEAP.live_bytes()), begun);
-    while since.elapsed() < REST {
-        assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
-        thread::yield_now();
-        let now = (HEAP.allocations(), HEAP.live_bytes());
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    HEAP.snapshot()
 }

@@ -9,11 +9,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Site, UPGRADE_TO_ECHO};
 use sockeye_net::websocket::{self, WebSocket};
-use sockeye_testkit::alloc::{Counting, Snapshot, alone};
+use sockeye_testkit::alloc::{Counting, alone};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -73,20 +73,15 @@ fn an_idle_plain_connection_with_compression() {
 fn idle(host: &Host, gate: i64) {
     let mut clients = Vec::with_capacity(CLIENTS);
     host.on_each_thread(|| drop((0..WARM_UP).map(|_| host.client()).collect::<Vec<_>>()));
-    let start = quiet();
+    let start = HEAP.quiet();
 
     clients.extend((0..CLIENTS).map(|_| host.client()));
-    let grown = quiet().since(&start);
+    let grown = HEAP.quiet().since(&start);
     let each = grown.bytes() / CLIENTS as i64;
     println!("\nan idle connection costs {each} bytes\n{}", grown.split(CLIENTS));
 
     clients.clear();
-    let begun = Instant::now();
-    while HEAP.snapshot().since(&start).bytes() > REMAINDER {
-        let left = HEAP.snapshot().since(&start);
-        assert!(begun.elapsed() < DEADLINE, "of connections that ended is left\n{}", left.split(1));
-        thread::yield_now();
-    }
+    HEAP.await_level(&start, REMAINDER, "after all connections have ended");
     assert!(each < gate, "an idle connection costs {each} bytes\n{}", grown.split(CLIENTS));
 }
 
@@ -133,9 +128,9 @@ fn echo(host: &Host) {
             }
         };
         host.on_each_thread(|| (0..100).for_each(|_| round()));
-        let before = quiet();
+        let before = HEAP.quiet();
         (0..1000).for_each(|_| round());
-        let after = quiet().since(&before);
+        let after = HEAP.quiet().since(&before);
         assert_eq!(
             (after.allocations(), after.bytes()),
             (0, 0),
@@ -183,11 +178,11 @@ fn floods_hold_little_and_leave_nothing() {
             for _ in 0..20 {
                 round();
             }
-            let before = quiet();
+            let before = HEAP.quiet();
             let start = HEAP.live_bytes();
             let held = (0..200).map(|_| round()).max().expect("some rounds") - start;
             assert!(held <= FLOOD, "{name} make it hold {held} bytes");
-            let left = quiet().since(&before);
+            let left = HEAP.quiet().since(&before);
             assert_eq!(left.bytes(), 0, "{name} leave\n{}", left.split(1));
         }
     });
@@ -307,21 +302,4 @@ fn serve(api: Api) -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()>
         }
     };
     (address, closing, serve)
-}
-
-/// The heap once nothing happens to it any more: for so long that a thread of the server which had
-/// to wait for its core has had it.
-fn quiet() -> Snapshot {
-    const REST: Duration = Duration::from_millis(100);
-    let begun = Instant::now();
-    let (mut last, mut since) = ((HEAP.allocations(), HEAP.live_bytes()), begun);
-    while since.elapsed() < REST {
-        assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
-        thread::yield_now();
-        let now = (HEAP.allocations(), HEAP.live_bytes());
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    HEAP.snapshot()
 }

@@ -8,13 +8,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 use sockeye_net::Io;
 use sockeye_net::tls::{Acceptor, Identity, ServerConfig};
-use sockeye_testkit::alloc::{Counting, Snapshot, alone};
+use sockeye_testkit::alloc::{Counting, alone};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -75,18 +75,13 @@ fn idle(versions: &[&'static rustls::SupportedProtocolVersion]) {
 fn measure(what: &str, client: impl Fn() -> StdStream) -> i64 {
     let mut clients = Vec::with_capacity(CLIENTS);
     drop((0..WARM_UP).map(|_| client()).collect::<Vec<_>>());
-    let start = quiet();
+    let start = HEAP.quiet();
     clients.extend((0..CLIENTS).map(|_| client()));
-    let grown = quiet().since(&start);
+    let grown = HEAP.quiet().since(&start);
     let each = grown.bytes() / CLIENTS as i64;
     println!("\n{what} costs {each} bytes\n{}", grown.split(CLIENTS));
     clients.clear();
-    let begun = Instant::now();
-    while HEAP.snapshot().since(&start).bytes() > REMAINDER {
-        let left = HEAP.snapshot().since(&start);
-        assert!(begun.elapsed() < DEADLINE, "of connections that ended is left\n{}", left.split(1));
-        thread::yield_now();
-    }
+    HEAP.await_level(&start, REMAINDER, "after all connections have ended");
     each
 }
 
@@ -159,21 +154,4 @@ async fn echo(mut io: Io) {
         io.write_all(&buffer).await.expect("the client reads");
         io.flush().await.expect("the client reads");
     }
-}
-
-/// The heap once nothing happens to it any more: for so long that a thread of the server which had to wait
-/// for its core has had it.
-fn quiet() -> Snapshot {
-    const REST: Duration = Duration::from_millis(100);
-    let begun = Instant::now();
-    let (mut last, mut since) = ((HEAP.allocations(), HEAP.live_bytes()), begun);
-    while since.elapsed() < REST {
-        assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
-        thread::yield_now();
-        let now = (HEAP.allocations(), HEAP.live_bytes());
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    HEAP.snapshot()
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye_server::{Data, Namespace, Server, Socket};
-use sockeye_testkit::alloc::{Counting, Snapshot, alone};
+use sockeye_testkit::alloc::{Counting, alone};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -105,17 +105,17 @@ fn an_idle_client_within_axum_on_two_workers() {
 fn idle(host: Host) {
     let mut clients = Vec::with_capacity(CLIENTS);
     host.warm_up();
-    let start = quiet();
+    let start = HEAP.quiet();
 
     clients.extend((0..CLIENTS).map(|_| host.client()));
     host.await_clients(CLIENTS);
-    let grown = quiet().since(&start);
+    let grown = HEAP.quiet().since(&start);
     let each = grown.bytes() / CLIENTS as i64;
     println!("\n{host:?}: an idle client costs {each} bytes\n{}", grown.split(CLIENTS));
 
     clients.clear();
     host.await_clients(0);
-    await_level(&start, "after all clients have gone");
+    HEAP.await_level(&start, REMAINDER, "after all clients have gone");
     assert!(each < GATE, "an idle client costs {each} bytes\n{}", grown.split(CLIENTS));
 }
 
@@ -156,9 +156,9 @@ fn coming_and_going(host: &Host) {
     };
     host.warm_up();
     (0..WARM_UP).for_each(visit);
-    let start = quiet();
+    let start = HEAP.quiet();
     (0..2000).for_each(visit);
-    await_level(&start, "after 2 000 clients");
+    HEAP.await_level(&start, REMAINDER, "after 2 000 clients");
 }
 
 #[test]
@@ -169,16 +169,16 @@ fn an_idle_client_that_has_upgraded() {
         host.warm_up();
         drop((0..WARM_UP).map(|_| host.upgraded_client()).collect::<Vec<_>>());
         host.await_clients(0);
-        let start = quiet();
+        let start = HEAP.quiet();
         clients.extend((0..CLIENTS).map(|_| host.upgraded_client()));
         host.await_clients(CLIENTS);
-        let grown = quiet().since(&start);
+        let grown = HEAP.quiet().since(&start);
         let each = grown.bytes() / CLIENTS as i64;
         println!("\nan idle client that has upgraded costs {each} bytes\n{}", grown.split(CLIENTS));
         assert!(each < GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
         clients.clear();
         host.await_clients(0);
-        await_level(&start, "after all clients have gone");
+        HEAP.await_level(&start, REMAINDER, "after all clients have gone");
     });
 }
 
@@ -227,16 +227,20 @@ fn an_idle_client_that_polls() {
         // As many as are measured: their blocks are so large that few are enough.
         drop(visit(POLLING));
         host.await_clients(0);
-        let start = quiet();
+        let start = HEAP.quiet();
         let clients = visit(POLLING);
-        let grown = quiet().since(&start);
+        let grown = HEAP.quiet().since(&start);
         let each = grown.bytes() / POLLING as i64;
         println!("\nan idle client that polls costs {each} bytes\n{}", grown.split(POLLING));
         assert!(each < POLLING_GATE, "it costs {each} bytes\n{}", grown.split(POLLING));
         drop(clients);
         host.await_clients(0);
         // Here, too, 1 % of what they cost.
-        await_within(POLLING_GATE * POLLING as i64 / 100, &start, "after all clients have gone");
+        HEAP.await_level(
+            &start,
+            POLLING_GATE * POLLING as i64 / 100,
+            "after all clients have gone",
+        );
     });
 }
 
@@ -254,9 +258,9 @@ fn ten_thousand_visits_by_every_way_leave_nothing() {
             }
         };
         visits(1000);
-        let start = quiet();
+        let start = HEAP.quiet();
         visits(10_000);
-        await_level(&start, "after 10 000 visits");
+        HEAP.await_level(&start, REMAINDER, "after 10 000 visits");
     });
 }
 
@@ -285,9 +289,9 @@ fn broadcast(audience: usize) -> f64 {
         }
     };
     (0..20).for_each(|_| tell());
-    let before = quiet();
+    let before = HEAP.quiet();
     (0..BROADCASTS).for_each(|_| tell());
-    let grown = quiet().since(&before);
+    let grown = HEAP.quiet().since(&before);
     assert!(grown.bytes().abs() < 1024, "nothing of it stays:\n{}", grown.split(1));
     grown.allocations() as f64 / BROADCASTS as f64
 }
@@ -563,43 +567,6 @@ fn expect(client: &mut TcpStream, beginning: &[u8]) {
     client.read_exact(&mut frame[..len]).expect("a frame's payload");
     let payload = &frame[..len];
     assert!(payload.starts_with(beginning), "{}", String::from_utf8_lossy(payload));
-}
-
-/// The heap once nothing happens to it any more: for so long that a thread of the server which had
-/// to wait for its core has had it.
-fn quiet() -> Snapshot {
-    const REST: Duration = Duration::from_millis(100);
-    let begun = Instant::now();
-    let (mut last, mut since) = ((HEAP.allocations(), HEAP.live_bytes()), begun);
-    while since.elapsed() < REST {
-        assert!(begun.elapsed() < DEADLINE, "the heap is not at rest within {DEADLINE:?}");
-        thread::yield_now();
-        let now = (HEAP.allocations(), HEAP.live_bytes());
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    HEAP.snapshot()
-}
-
-#[track_caller]
-fn await_level(start: &Snapshot, when: &str) {
-    await_within(REMAINDER, start, when);
-}
-
-#[track_caller]
-fn await_within(remainder: i64, start: &Snapshot, when: &str) {
-    let begun = Instant::now();
-    loop {
-        let grown = HEAP.snapshot().since(start);
-        if grown.bytes() <= remainder {
-            println!("{when}: {} bytes more than before", grown.bytes());
-            return;
-        }
-        let split = grown.split(1);
-        assert!(begun.elapsed() < DEADLINE, "{when}, {} bytes are left\n{split}", grown.bytes());
-        thread::yield_now();
-    }
 }
 
 #[track_caller]

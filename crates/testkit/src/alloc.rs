@@ -31,7 +31,10 @@ use std::fmt;
 use std::process::Command;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long the heap may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Blocks up to this size have a class for each multiple of [`STEP`]; larger ones one for each
 /// power of two.
@@ -100,6 +103,48 @@ impl Counting {
     #[must_use]
     pub fn live_bytes(&self) -> i64 {
         self.bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The heap once nothing happens to it any more: for so long that a thread under test which had to
+    /// wait for its core has had it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come to rest.
+    #[must_use]
+    pub fn quiet(&self) -> Snapshot {
+        const REST: Duration = Duration::from_millis(100);
+        let begun = Instant::now();
+        let (mut last, mut since) = ((self.allocations(), self.live_bytes()), begun);
+        while since.elapsed() < REST {
+            assert!(begun.elapsed() < PATIENCE, "the heap is not at rest within {PATIENCE:?}");
+            thread::yield_now();
+            let now = (self.allocations(), self.live_bytes());
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+        self.snapshot()
+    }
+
+    /// Waits until the heap has no more than `remainder` bytes more than at `start`.
+    ///
+    /// # Panics
+    ///
+    /// If it keeps more: `when` says after what.
+    #[track_caller]
+    pub fn await_level(&self, start: &Snapshot, remainder: i64, when: &str) {
+        let begun = Instant::now();
+        loop {
+            let grown = self.snapshot().since(start);
+            if grown.bytes() <= remainder {
+                println!("{when}: {} bytes more than before", grown.bytes());
+                return;
+            }
+            let (bytes, split) = (grown.bytes(), grown.split(1));
+            assert!(begun.elapsed() < PATIENCE, "{when}, {bytes} bytes are left\n{split}");
+            thread::yield_now();
+        }
     }
 
     fn allocated(&self, size: usize) {
