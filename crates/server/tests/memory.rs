@@ -11,8 +11,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye_server::{Data, Namespace, Server, Socket};
+use sockeye_server::deflate::{self, Compression, Compressors, WindowBits};
+use sockeye_server::{Data, Namespace, Server, ServerBuilder, Socket};
 use sockeye_testkit::alloc::{Counting, alone};
+use sockeye_websocket::OpCode;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -99,6 +101,53 @@ fn an_idle_client_within_axum_on_two_workers() {
     alone("an_idle_client_within_axum_on_two_workers", || {
         idle(Host::start(Face::Axum, Threads::Two));
     });
+}
+
+/// Who agreed on compression, and had a message compressed in either direction.
+#[test]
+fn an_idle_client_that_is_compressed() {
+    alone("an_idle_client_that_is_compressed", || {
+        let host = Host::compressing(Threads::One);
+        let mut clients = Vec::with_capacity(CLIENTS);
+        let (question, answer) = compressed_echo();
+        let client = || {
+            let mut client = host.client();
+            client.write_all(&question).expect("the server reads");
+            expect_compressed(&mut client, &answer);
+            client
+        };
+        drop((0..WARM_UP).map(|_| client()).collect::<Vec<_>>());
+        host.await_clients(0);
+        let start = HEAP.quiet();
+        clients.extend((0..CLIENTS).map(|_| client()));
+        host.await_clients(CLIENTS);
+        let grown = HEAP.quiet().since(&start);
+        let each = grown.bytes() / CLIENTS as i64;
+        println!(
+            "\nan idle client that is compressed costs {each} bytes\n{}",
+            grown.split(CLIENTS)
+        );
+        assert!(each < GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
+        clients.clear();
+        host.await_clients(0);
+        HEAP.await_level(&start, REMAINDER, "after all clients have gone");
+    });
+}
+
+/// The frame that asks for two thousand bytes back, compressed, and the payload of its answer.
+fn compressed_echo() -> (Vec<u8>, Vec<u8>) {
+    let (mut question, mut answer) = (Vec::new(), Vec::new());
+    let mut compressors = Compressors::new();
+    let mut compress = |frame: &mut Vec<u8>, text: String, mask| {
+        let (opcode, compression) = (OpCode::Text, Compression::default());
+        let bytes = text.as_bytes();
+        assert!(compressors.append(frame, WindowBits::MAX, &compression, opcode, bytes, mask));
+    };
+    let text = "x".repeat(2000);
+    compress(&mut question, format!("420[\"echo\",\"{text}\"]"), Some([0; 4]));
+    compress(&mut answer, format!("430[\"{text}\"]"), None);
+    // Behind a head of two bytes.
+    (question, answer[2..].to_vec())
 }
 
 /// Measures an idle client, and what is left of a thousand when they are gone.
@@ -276,17 +325,46 @@ fn a_broadcast_costs_the_same_whatever_its_audience() {
     });
 }
 
+/// Compressing takes a buffer: who compresses for each client has one for each.
+#[test]
+fn a_broadcast_is_compressed_once_whatever_its_audience() {
+    alone("a_broadcast_is_compressed_once_whatever_its_audience", || {
+        let text = "x".repeat(2000);
+        let mut answer = Vec::new();
+        Compressors::new().append(
+            &mut answer,
+            WindowBits::MAX,
+            &Compression::default(),
+            OpCode::Text,
+            format!("42[\"news\",\"{text}\"]").as_bytes(),
+            None,
+        );
+        let cost = |audience| {
+            let host = Host::compressing(Threads::One);
+            broadcasts(&host, audience, &text, |client| expect_compressed(client, &answer[2..]))
+        };
+        let (few, many) = (cost(10), cost(200));
+        println!("\ncompressed, a broadcast to 10 and to 200 costs {few} and {many} allocations");
+        assert!(few <= 12.0, "a broadcast to 10 costs {few} allocations");
+        assert!(many <= few + 0.1, "a broadcast to 200 costs {many} allocations, to 10 {few}");
+    });
+}
+
 /// Allocations per broadcast, the writing to all clients included.
 fn broadcast(audience: usize) -> f64 {
-    const BROADCASTS: usize = 200;
     let host = Host::start(Face::Listener, Threads::One);
+    broadcasts(&host, audience, "twenty bytes of news", |client| {
+        expect(client, b"42[\"news\",\"twenty bytes of news\"]");
+    })
+}
+
+fn broadcasts(host: &Host, audience: usize, text: &str, expect: impl Fn(&mut TcpStream)) -> f64 {
+    const BROADCASTS: usize = 200;
     let mut clients: Vec<_> = (0..audience).map(|_| host.client()).collect();
     host.await_clients(audience);
     let mut tell = || {
-        host.io.emit("news", "twenty bytes of news").expect("it can be encoded");
-        for client in &mut clients {
-            expect(client, b"42[\"news\",\"twenty bytes of news\"]");
-        }
+        host.io.emit("news", text).expect("it can be encoded");
+        clients.iter_mut().for_each(&expect);
     };
     (0..20).for_each(|_| tell());
     let before = HEAP.quiet();
@@ -332,17 +410,29 @@ impl Host {
     }
 
     fn with_heartbeat(face: Face, threads: Threads, heartbeat: Duration) -> Self {
+        Self::with(face, threads, |builder| {
+            builder.ping_interval(heartbeat).ping_timeout(heartbeat)
+        })
+    }
+
+    /// One that agrees on compression, of messages of 1 KiB and more.
+    fn compressing(threads: Threads) -> Self {
+        Self::with(Face::Listener, threads, |builder| {
+            builder.per_message_deflate(deflate::Config::default())
+        })
+    }
+
+    fn with(
+        face: Face,
+        threads: Threads,
+        configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Self {
         let namespace = Namespace::new("/")
             .on_connect(|socket: Socket| async move {
                 socket.join("lobby");
             })
             .on("echo", async |Data(text): Data<String>| text);
-        let io = Server::builder()
-            .namespace(namespace)
-            .plain("/plain", "/")
-            .ping_interval(heartbeat)
-            .ping_timeout(heartbeat)
-            .build();
+        let io = configure(Server::builder().namespace(namespace).plain("/plain", "/")).build();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket may be non-blocking");
         let address = listener.local_addr().expect("it is bound");
@@ -567,6 +657,15 @@ fn expect(client: &mut TcpStream, beginning: &[u8]) {
     client.read_exact(&mut frame[..len]).expect("a frame's payload");
     let payload = &frame[..len];
     assert!(payload.starts_with(beginning), "{}", String::from_utf8_lossy(payload));
+}
+
+/// Reads one compressed text frame, short and with this payload.
+fn expect_compressed(client: &mut TcpStream, payload: &[u8]) {
+    let mut frame = [0; 2 + 125];
+    let frame = &mut frame[..2 + payload.len()];
+    client.read_exact(frame).expect("a frame");
+    assert_eq!(frame[..2], [0xC1, payload.len() as u8], "a compressed text frame");
+    assert_eq!(&frame[2..], payload);
 }
 
 #[track_caller]
