@@ -57,15 +57,22 @@ function binary(variable, what) {
   return path;
 }
 
-const node = (script) => (port, onLine) =>
-  start(process.execPath, [new URL(`../${script}`, import.meta.url).pathname, "--port", String(port)], onLine);
+const node = (script, ...flags) => (port, onLine) =>
+  start(process.execPath, [new URL(`../${script}`, import.meta.url).pathname, "--port", String(port), ...flags], onLine);
+
+const startScenario = (...flags) => (port) =>
+  start(binary("SOCKEYE_INTEROP_SERVER", "the binary sockeye-interop-server"), ["--port", String(port), ...flags]);
 
 /** Name → a function that starts that server on a port (0: a free one). What is tested against what is here. */
 export const scenarioServers = {
   npm: node("scenario/node-server.mjs"),
-  ...(!NODE_ONLY && {
-    sockeye: (port) => start(binary("SOCKEYE_INTEROP_SERVER", "the binary sockeye-interop-server"), ["--port", String(port)]),
-  }),
+  ...(!NODE_ONLY && { sockeye: startScenario() }),
+};
+
+/** The same, compressing every message over websockets for clients that offer it. */
+export const deflatingServers = {
+  npm: node("scenario/node-server.mjs", "--deflate"),
+  ...(!NODE_ONLY && { sockeye: startScenario("--deflate") }),
 };
 
 /** These take a function for the lines of their journal as well. */

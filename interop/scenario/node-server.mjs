@@ -1,6 +1,8 @@
 // The scenario's server side on npm socket.io: the oracle. Its twin in Rust is `sockeye-interop-server` (interop/server).
 //
-//   node scenario/node-server.mjs [--port N]        N = 0 (default): a free port
+//   node scenario/node-server.mjs [--port N] [--deflate]        N = 0 (default): a free port
+//
+// With --deflate it agrees to permessage-deflate, and compresses every message.
 //
 // Its first line on stdout is `listening on http://127.0.0.1:PORT`. It exits when its stdin closes.
 //
@@ -73,7 +75,8 @@ import { Server } from "socket.io";
 import { argument, intercept, serveUntilStdinCloses } from "../lib/serve.mjs";
 
 const server = createServer((_request, response) => response.writeHead(404).end());
-const io = new Server(server, { serveClient: false });
+const perMessageDeflate = process.argv.includes("--deflate") && { threshold: 0 };
+const io = new Server(server, { serveClient: false, perMessageDeflate });
 
 const client = new URL("../../crates/server/client/", import.meta.url);
 const read = async (...names) => (await Promise.all(names.map((name) => readFile(new URL(name, client), "utf8")))).join("");

@@ -46,6 +46,19 @@ export async function run({ io, url, log, transports }) {
   }
 }
 
+/** The extensions that the client's websocket has agreed on: after the upgrade, if it goes that way. */
+export async function extensions({ io, url, transports }) {
+  const socket = io(url, { forceNew: true, ...(transports && { transports }) });
+  try {
+    const { engine } = socket.io;
+    await next(socket, "connect");
+    if (engine.transport.name !== "websocket") await next(engine, "upgrade");
+    return engine.transport.ws.extensions;
+  } finally {
+    socket.disconnect();
+  }
+}
+
 // ---- what the parts are written with
 
 /** The arguments of the next `event`. */

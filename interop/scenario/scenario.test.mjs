@@ -9,9 +9,9 @@ import { io as io31 } from "sio3";
 import { io as io48 } from "socket.io-client";
 import { launch, openPage } from "../lib/browser.mjs";
 import { moduleSource } from "../lib/client.mjs";
-import { scenarioServers } from "../lib/process.mjs";
+import { deflatingServers, scenarioServers } from "../lib/process.mjs";
 import { assertSame } from "../lib/same.mjs";
-import { run, WAYS } from "./scenario.mjs";
+import { extensions, run, WAYS } from "./scenario.mjs";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
 const differences = JSON.parse(read("../differences.json"));
@@ -24,6 +24,8 @@ const SOCKEYE_WAYS = ["websocket"];
 
 let browser, files, origin;
 const servers = {};
+/** Those that compress. */
+const deflating = {};
 /** "version way" → the official client's transcript against the npm server. */
 const oracles = {};
 
@@ -41,6 +43,7 @@ before(async () => {
   await new Promise((resolve) => files.listen(0, "127.0.0.1", resolve));
   origin = `http://127.0.0.1:${files.address().port}`;
   for (const [name, start] of Object.entries(scenarioServers)) servers[name] = await start(0);
+  for (const [name, start] of Object.entries(deflatingServers)) deflating[name] = await start(0);
   for (const version of Object.keys(officials)) {
     for (const way of Object.keys(WAYS)) oracles[`${version} ${way}`] = await inNode(version, way, servers.npm.url);
   }
@@ -50,7 +53,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   files?.close();
-  for (const server of Object.values(servers)) await server.stop();
+  for (const server of [...Object.values(servers), ...Object.values(deflating)]) await server.stop();
 });
 
 async function inNode(version, way, url) {
@@ -59,20 +62,20 @@ async function inNode(version, way, url) {
   return lines;
 }
 
-async function inBrowser(module, way, url) {
+/** What `work`, a function of scenario.mjs, comes to in the browser with the client of this module. */
+async function inBrowser(module, way, url, work = "run") {
   const context = await browser.newContext();
   try {
     // A file of the server under test, shown as text: what runs there is of the server's origin, and polls without CORS.
     const page = await openPage(context, `${url}/socket.io/socket.io.js`);
-    const lines = await page.evaluate(async ([origin, module, transports, url]) => {
+    const result = await page.evaluate(async ([origin, module, transports, url, work]) => {
       const { io } = await import(origin + module);
-      const { run } = await import(`${origin}/scenario.mjs`);
+      const scenario = await import(`${origin}/scenario.mjs`);
       const lines = [];
-      await run({ io, url, log: (line) => lines.push(line), transports });
-      return lines;
-    }, [origin, module, WAYS[way], url]);
+      return (await scenario[work]({ io, url, log: (line) => lines.push(line), transports })) ?? lines;
+    }, [origin, module, WAYS[way], url, work]);
     assert.deepEqual(page.problems, []);
-    return lines;
+    return result;
   } finally {
     await context.close();
   }
@@ -131,3 +134,26 @@ for (const server of Object.keys(scenarioServers)) {
     });
   }
 }
+
+// What is compressed is the same to its users: the transcripts are those of a server that compresses nothing.
+
+for (const server of Object.keys(deflatingServers)) {
+  for (const way of ["websocket", "upgrade"]) {
+    test(`compressed, the official client in Node.js, ${way}, server ${server}`, async () => {
+      const { url } = deflating[server];
+      assert.match(await extensions({ io: io48, url, transports: WAYS[way] }), /^permessage-deflate/);
+      assertSame(await inNode("4.8", way, url), expected("official", way, server));
+    });
+    test(`compressed, the official client in Chromium, ${way}, server ${server}`, async () => {
+      const { url } = deflating[server];
+      assert.match(await inBrowser("/official.mjs", way, url, "extensions"), /^permessage-deflate/);
+      assertSame(await inBrowser("/official.mjs", way, url), expected("official", way, server));
+    });
+  }
+}
+
+test("without compression on the server, the client's offer is not answered", async () => {
+  for (const { url } of Object.values(servers)) {
+    assert.doesNotMatch(String(await extensions({ io: io48, url, transports: ["websocket"] })), /deflate/);
+  }
+});

@@ -1,6 +1,8 @@
 //! The scenario's server side on Sockeye: the twin of `interop/scenario/node-server.mjs`, where
 //! every event is described.
 //!
+//! With `--deflate` it agrees to permessage-deflate, and compresses every message.
+//!
 //! It prints `listening on http://127.0.0.1:PORT` and exits when its standard input closes.
 
 mod admin;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use sockeye::{Args, Data, Namespace, Server, Socket};
+use sockeye::{Args, Data, Namespace, Server, Socket, deflate};
 use sockeye_interop::{bind, stdin_closed};
 
 const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
@@ -24,6 +26,7 @@ async fn main() -> std::io::Result<()> {
         .namespace(slow())
         .namespace(Namespace::new("/имя").on("echo", echo))
         .fallback(Router::new().route("/tutorial/", get(|| async { Html(TUTORIAL) })))
+        .per_message_deflate(deflate())
         .build();
     let listener = bind().await?;
     tokio::select! {
@@ -34,6 +37,15 @@ async fn main() -> std::io::Result<()> {
             std::process::exit(0);
         }
     }
+}
+
+/// Compression of every message, if it was asked for.
+fn deflate() -> Option<deflate::Config> {
+    std::env::args().any(|argument| argument == "--deflate").then(|| {
+        let mut config = deflate::Config::default();
+        config.compression.threshold = 0;
+        config
+    })
 }
 
 /// Its connect handler takes 50 ms.
