@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sockeye::tls::{Acceptor, IdentityError, ServerConfig};
-use sockeye::{Cors, ForwardedBy, ServerBuilder, Transport, TrustedProxies};
+use sockeye::{Cors, ForwardedBy, ServerBuilder, Transport, TrustedProxies, deflate};
 
 /// What the server is told. What is not given has the library's default, which is that of the official
 /// server where it has one.
@@ -73,6 +73,11 @@ pub(crate) struct Options {
     /// The most bytes of one message, and of one POST, from a client. [default: 1000000]
     #[arg(long, value_name = "BYTES")]
     max_payload: Option<NonZeroUsize>,
+
+    /// Compress messages of 1 KiB and more over websockets, for clients that offer it (permessage-deflate).
+    /// Answers to polls are compressed in any case.
+    #[arg(long)]
+    compression: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -122,6 +127,9 @@ impl Options {
         }
         if let Some(bytes) = self.max_payload {
             builder = builder.max_payload(bytes.get());
+        }
+        if self.compression {
+            builder = builder.per_message_deflate(deflate::Config::default());
         }
         builder
     }

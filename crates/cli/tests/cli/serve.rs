@@ -1,7 +1,7 @@
 //! `sockeye serve` from its start to its end.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,6 +114,25 @@ fn the_flags_reach_the_server() {
     let refused = get(address, HANDSHAKE, "Origin: http://other\r\n");
     assert_eq!(refused.status, 400);
     assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+}
+
+#[test]
+fn websockets_are_compressed_where_that_is_asked_for() {
+    for (flags, agreed) in [(&[][..], false), (&["--compression"], true)] {
+        let (_process, address) = serve_with(flags);
+        let mut stream = connect(address);
+        let request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\n\
+            Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let lines = BufReader::new(stream).lines().map(Result::unwrap);
+        let answer = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>();
+        let answer = answer.join("\n").to_lowercase();
+        assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+        let header = "sec-websocket-extensions: permessage-deflate";
+        assert_eq!(answer.contains(header), agreed, "{flags:?}: {answer}");
+    }
 }
 
 #[test]
