@@ -182,3 +182,92 @@ impl fmt::Debug for Deflate {
         f.debug_struct("Deflate").field("config", &self.config).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use sockeye_outbox::Class;
+
+    use super::*;
+    use crate::entry::Entry;
+    use crate::fixture::Fixture;
+
+    fn engine(config: deflate::Config) -> Deflate {
+        let config = Config { compression: Some(config), ..Config::default() };
+        Deflate::new(&config).unwrap()
+    }
+
+    fn agree(deflate: &Deflate, offer: &'static str) -> Arc<Deflating> {
+        let offer = HeaderValue::from_static(offer);
+        let request = HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, offer)]);
+        deflate.agree(&request, &mut HeaderMap::new()).unwrap()
+    }
+
+    fn packet(text: &str) -> Arc<Packet> {
+        let Ok(packet) = Packet::message(|buffer| {
+            buffer.extend_from_slice(text.as_bytes());
+            Ok::<_, Infallible>(Vec::new())
+        });
+        packet
+    }
+
+    #[test]
+    fn an_engine_without_compression_agrees_to_none() {
+        assert!(Deflate::new(&Config::default()).is_none());
+        let request = HeaderMap::new();
+        let mut response = HeaderMap::new();
+        let nothing = engine(deflate::Config::default()).agree(&request, &mut response);
+        assert!(nothing.is_none() && response.is_empty());
+    }
+
+    #[test]
+    fn sessions_without_takeover_share_what_they_agreed_on() {
+        let plain = engine(deflate::Config::default());
+        let first = agree(&plain, "permessage-deflate");
+        let same = agree(&plain, "permessage-deflate; client_max_window_bits=9");
+        assert!(Arc::ptr_eq(&first, &same), "the client's window does not matter");
+        let narrow = agree(&plain, "permessage-deflate; server_max_window_bits=8");
+        assert!(!Arc::ptr_eq(&first, &narrow));
+        assert_eq!(narrow.params.server.window.get(), 8);
+
+        let context = Context { takeover: true, ..Context::default() };
+        let taken = engine(deflate::Config { server: context, ..deflate::Config::default() });
+        let first = agree(&taken, "permessage-deflate");
+        assert!(first.compressor.is_some());
+        assert!(!Arc::ptr_eq(&first, &agree(&taken, "permessage-deflate")));
+        assert!(
+            agree(&taken, "permessage-deflate; server_no_context_takeover").compressor.is_none()
+        );
+    }
+
+    #[test]
+    fn who_pushes_compresses_for_all() {
+        let fixture = Fixture::new();
+        let agreed = agree(&engine(deflate::Config::default()), "permessage-deflate");
+        fixture.shared.set_deflating(Some(agreed));
+        let (long, short) = (packet(&"x".repeat(1024)), packet(&"x".repeat(1022)));
+        let unworthy = Packet::uncompressed(packet(&"x".repeat(1024)));
+        for packet in [&long, &short, &unworthy] {
+            fixture.shared.push(Entry::Packet(packet.clone()), Class::Data).unwrap();
+        }
+        let key = Compressed { form: Form::Native as u8, window: WindowBits::MAX };
+        let made = long.compressed(key, || unreachable!("it was made by the push")).clone();
+        assert_eq!(made[0], 0xC1);
+        let encoded = |packet: &Arc<Packet>| {
+            let mut cork = Cork::default();
+            fixture.shared.encode_frames(&Entry::Packet(packet.clone()), &mut cork);
+            cork.into_bytes()
+        };
+        assert_eq!(encoded(&long), made);
+        for packet in [&short, &unworthy] {
+            assert_eq!(encoded(packet)[0], 0x81);
+            let mut made = false;
+            packet.compressed(key, || {
+                made = true;
+                Bytes::new()
+            });
+            assert!(made, "there is no compressed form of it");
+        }
+    }
+}
