@@ -70,8 +70,8 @@ pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};
 pub use sockeye_net::{Http2, KeepAlive};
 pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
 pub use sockeye_transport::{
-    Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Handshake,
-    Hooks, KeepHeaders, Request, SameSite, Volume,
+    Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Halt,
+    Handshake, Hooks, KeepHeaders, Request, SameSite, Volume,
 };
 pub use sockeye_websocket::deflate;
 

@@ -19,7 +19,7 @@ use sockeye_net::http::{BoxError, Incoming};
 use sockeye_net::rate::Rate;
 use sockeye_net::{Gate, Listening, TrustedProxies};
 use sockeye_transport::{
-    self as transport, ConnectionError, Cookie, Cors, Engine, Forbidden, KeepHeaders,
+    self as transport, ConnectionError, Cookie, Cors, Engine, Forbidden, Halt, KeepHeaders,
 };
 use sockeye_websocket::deflate;
 use tokio::sync::watch;
@@ -351,6 +351,51 @@ impl<K> Builder<K> {
         self
     }
 
+    /// Adds what every request to the engine passes through before anything of it is checked: handshakes,
+    /// polls, POSTs, upgrades, and plain connections. Of several, each gets what the one before it let pass.
+    /// CORS comes before them, and answers preflights itself, as in Node.
+    ///
+    /// A middleware may change the request: what it does to its headers is what the other hooks and
+    /// [`handshake`](crate::Socket::handshake) see. [`Halt`] ends it: with an answer of the middleware's own,
+    /// or by refusing it with status 400 and code 3, which any error does by `?`. The body is not there, and
+    /// is not read meanwhile.
+    ///
+    /// The future is dropped if the client goes away; a POST of such a client is then as one that never came.
+    ///
+    /// Within axum, a layer around the [router](crate::Server::router) does the same and more. This one works
+    /// where the server owns its connections (`listen`), too.
+    ///
+    /// ```
+    /// use http::{HeaderValue, Response, StatusCode};
+    /// use sockeye_server::{Halt, Request, Server};
+    ///
+    /// async fn tenant_of(host: &str) -> Result<Option<HeaderValue>, std::io::Error> {
+    ///     // asks a database
+    /// #   Ok(Some(HeaderValue::from_static("blue")))
+    /// }
+    ///
+    /// let io = Server::builder().engine_middleware(|mut request: Request| async move {
+    ///     let host = request.headers.get("host").and_then(|host| host.to_str().ok());
+    ///     let Some(tenant) = tenant_of(host.unwrap_or_default()).await? else {
+    ///         let mut response = Response::new("no such tenant");
+    ///         *response.status_mut() = StatusCode::NOT_FOUND;
+    ///         return Err(Halt::answer(response));
+    ///     };
+    ///     request.headers.insert("x-tenant", tenant);
+    ///     Ok(request)
+    /// });
+    /// ```
+    #[doc(alias = "use")]
+    #[doc(alias = "engine.use")]
+    pub fn engine_middleware<F, A>(mut self, middleware: F) -> Self
+    where
+        F: Fn(transport::Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<transport::Request, Halt>> + Send + 'static,
+    {
+        self.options.transport.hooks.middleware(middleware);
+        self
+    }
+
     /// Asks `allow` about every client that wants to connect; `Err` refuses it with that message and status
     /// 403, or as in Node 400 where it wants to connect by a websocket. It is not asked again for the later
     /// requests of a session. What the future needs of the request, the function takes out before.
@@ -407,12 +452,16 @@ impl<K> Builder<K> {
     }
 
     /// Where the secret ids of sessions come from. Default: 120 random bits. `None`, or an id that is in
-    /// use, refuses the client. Whoever can guess an id can speak as its client.
+    /// use, refuses the client with status 400 and code 3. Whoever can guess an id can speak as its client.
+    ///
+    /// The future is dropped if the client goes away. What it needs of the request, the function takes out
+    /// before.
     #[doc(alias = "generateId")]
-    pub fn generate_id(
-        mut self,
-        generate: impl Fn(&transport::Request) -> Option<Sid> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn generate_id<F, A>(mut self, generate: F) -> Self
+    where
+        F: Fn(&transport::Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<Sid>> + Send + 'static,
+    {
         self.options.transport.hooks.generate_id(generate);
         self
     }

@@ -28,6 +28,7 @@ use crate::fault::Fault;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::hooks::Forbidden;
+use crate::middleware::{Halt, Why};
 use crate::probe::Probe;
 use crate::request::Request;
 use crate::requests;
@@ -175,6 +176,8 @@ impl Engine {
     /// Answers a request under the engine's path: opens a session, whose messages go to the handler
     /// that `handler` makes, serves one that is open, or says in an HTTP response why not.
     ///
+    /// With a middleware, that is later: a request is not heard of before it has passed.
+    ///
     /// Dropping the future is what a client does that goes away; it ends a session only where Node's
     /// server ends it too. hyper drops a request's future as soon as it sees the client go, be it before the
     /// first poll: so a session hears of its request by this call, and not only when the future is polled.
@@ -197,6 +200,51 @@ impl Engine {
         }
         let mut headers = HeaderMap::new();
         self.apply_cors(&request, &mut headers);
+        if self.config().hooks.middlewares.is_empty() {
+            return self.answer_passed(request, body, headers, handler);
+        }
+        let engine = self.clone();
+        Box::pin(async move {
+            match engine.pass(request).await {
+                Ok(request) => engine.answer_passed(request, body, headers, handler).await,
+                Err(mut response) => {
+                    Cors::merge(&headers, response.headers_mut());
+                    Answer::Http(response)
+                }
+            }
+        })
+    }
+
+    /// Lets a request pass through the middlewares, or says how it is answered.
+    async fn pass(&self, request: Request) -> Result<Request, Response<Body>> {
+        let middlewares = &self.config().hooks.middlewares;
+        if middlewares.is_empty() {
+            return Ok(request);
+        }
+        // Who hears of refusals hears of the request as it came.
+        let came = request.clone();
+        middlewares.pass(request).await.map_err(|Halt(why)| match why {
+            Why::Answered(response) => response.map(full),
+            Why::Refused(reason) => {
+                tracing::debug!(target: "engine", %reason, "a middleware refuses a request");
+                self.refuse(&came, came.is_upgrade(), &Refusal::Middleware.into())
+            }
+        })
+    }
+
+    /// Answers a request that has passed all middlewares, with these headers of CORS.
+    fn answer_passed<H, B>(
+        &self,
+        request: Request,
+        body: B,
+        headers: HeaderMap,
+        handler: impl FnOnce(&Arc<Shared>) -> H + Send + 'static,
+    ) -> Answering<H>
+    where
+        H: Handler,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+    {
         let upgrade = request.is_upgrade();
         match self.judge(&request, upgrade) {
             Ok(Asked {
@@ -304,7 +352,7 @@ impl Engine {
             }
             (Intent::Open(Transport::Websocket), _) => {
                 let admission = self.admit(request, asked.revision).await?;
-                self.open_websocket(request, asked.base64, admission, handler)
+                self.open_websocket(request, asked.base64, admission, handler).await
             }
             // An upgrade to polling is none.
             _ => Err(Refusal::TransportMismatch.into()),
@@ -337,7 +385,7 @@ impl Engine {
         admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Response<Body>, Refused> {
-        let mut session = self.open(request, admission, Some(Box::default()), handler)?;
+        let mut session = self.open(request, admission, Some(Box::default()), handler).await?;
         let config = self.config();
         let mut payload = Vec::new();
         payload::append(&mut payload, session.open_packet(config.upgrades()).text());
@@ -363,7 +411,7 @@ impl Engine {
         Ok(response)
     }
 
-    fn open_websocket<H: Handler>(
+    async fn open_websocket<H: Handler>(
         &self,
         request: &Request,
         base64: bool,
@@ -371,7 +419,7 @@ impl Engine {
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         let mut response = shake_hands(request)?;
-        let session = self.open(request, admission, None, handler)?;
+        let session = self.open(request, admission, None, handler).await?;
         session.shared().set_base64(base64);
         session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);
@@ -404,7 +452,7 @@ impl Engine {
         self.sessions.deflate.as_ref()?.agree(&request.headers, response.headers_mut())
     }
 
-    fn open<H: Handler>(
+    async fn open<H: Handler>(
         &self,
         request: &Request,
         admission: Option<Admission>,
@@ -412,7 +460,7 @@ impl Engine {
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Session<H>, Refusal> {
         let config = self.config();
-        let sid = match config.hooks.id(request) {
+        let sid = match config.hooks.id(request).await {
             // An id that is taken would hand one client's session to another.
             Some(id) => id.filter(|id| self.sessions.reserve(*id)),
             None => random_id().ok(),

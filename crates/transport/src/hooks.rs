@@ -7,17 +7,20 @@ use std::sync::Arc;
 use http::HeaderMap;
 use sockeye_engineio::{Refusal, Sid};
 
+use crate::middleware::{Halt, Middlewares};
 use crate::request::Request;
 
 type Allowing = Pin<Box<dyn Future<Output = Result<(), Forbidden>> + Send>>;
 type AllowRequest = dyn Fn(&Request) -> Allowing + Send + Sync;
 type EditHeaders = dyn Fn(&mut HeaderMap, &Request) + Send + Sync;
-type GenerateId = dyn Fn(&Request) -> Option<Sid> + Send + Sync;
+type Generating = Pin<Box<dyn Future<Output = Option<Sid>> + Send>>;
+type GenerateId = dyn Fn(&Request) -> Generating + Send + Sync;
 type OnError = dyn Fn(&ConnectionError<'_>) + Send + Sync;
 
 /// The functions that an application has put into the engine.
 #[derive(Clone, Default)]
 pub struct Hooks {
+    pub(crate) middlewares: Middlewares,
     allow_request: Option<Arc<AllowRequest>>,
     initial_headers: Option<Arc<EditHeaders>>,
     headers: Option<Arc<EditHeaders>>,
@@ -65,6 +68,15 @@ pub struct ConnectionError<'a> {
 }
 
 impl Hooks {
+    /// Adds what every request passes through before it is judged, behind those that are there.
+    pub fn middleware<F, A>(&mut self, middleware: F)
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Request, Halt>> + Send + 'static,
+    {
+        self.middlewares.push(middleware);
+    }
+
     /// Who may open a session; not asked for later requests of a session, nor for its upgrade. The
     /// future is dropped if the client goes away.
     pub fn allow_request<F, A, E>(&mut self, allow: F)
@@ -93,12 +105,14 @@ impl Hooks {
         self.headers = Some(Arc::new(edit));
     }
 
-    /// Where the ids of sessions come from; `None` refuses the handshake.
-    pub fn generate_id(
-        &mut self,
-        generate: impl Fn(&Request) -> Option<Sid> + Send + Sync + 'static,
-    ) {
-        self.generate_id = Some(Arc::new(generate));
+    /// Where the ids of sessions come from; `None` refuses the handshake. The future is dropped if the
+    /// client goes away.
+    pub fn generate_id<F, A>(&mut self, generate: F)
+    where
+        F: Fn(&Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<Sid>> + Send + 'static,
+    {
+        self.generate_id = Some(Arc::new(move |request| Box::pin(generate(request))));
     }
 
     /// Who hears of every request that is refused.
@@ -130,8 +144,11 @@ impl Hooks {
     }
 
     /// An id of the application's making: `Some(None)` if it makes none for this request.
-    pub(crate) fn id(&self, request: &Request) -> Option<Option<Sid>> {
-        self.generate_id.as_ref().map(|generate| generate(request))
+    pub(crate) async fn id(&self, request: &Request) -> Option<Option<Sid>> {
+        match &self.generate_id {
+            Some(generate) => Some(generate(request).await),
+            None => None,
+        }
     }
 
     /// Whether the ids of sessions are of the application's making.

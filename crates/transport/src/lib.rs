@@ -15,7 +15,7 @@
 //! | `engine/plain`, `session/plain` | sessions on plain connections, without Engine.IO: how they open, and what they do otherwise |
 //! | `probe` | a websocket on its way to become a session's transport |
 //! | `deflate` | compression of what goes over websockets |
-//! | `config`, `cookie`, `cors`, `hooks`, `handshake`, `request` | the options, and what is known of a client |
+//! | `config`, `cookie`, `cors`, `hooks`, `middleware`, `handshake`, `request` | the options, and what is known of a client |
 //!
 //! What waits in an outbox is a logical packet whose wire form is chosen when it is taken out: so what
 //! was queued while polling is right after an upgrade.
@@ -35,6 +35,7 @@ mod fixture;
 mod handler;
 mod handshake;
 mod hooks;
+mod middleware;
 mod polling;
 mod probe;
 mod reply;
@@ -56,6 +57,7 @@ pub use fault::Fault;
 pub use handler::{Flow, Handler};
 pub use handshake::{Handshake, KeepHeaders};
 pub use hooks::{ConnectionError, Forbidden, Hooks};
+pub use middleware::Halt;
 pub use request::Request;
 pub use session::Session;
 pub use sessions::Census;

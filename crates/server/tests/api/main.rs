@@ -25,6 +25,7 @@ mod heartbeat;
 mod lifetime;
 mod limits;
 mod metrics;
+mod middleware;
 mod options;
 mod order;
 mod own_handlers;

@@ -1,5 +1,6 @@
 //! The options that concern handshakes, answers and requests.
 
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -253,7 +254,7 @@ async fn each_refusal_is_heard_and_counted() {
                     id[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
                     Sid::new(id)
                 };
-                (id.as_deref() != Some("none")).then(random)
+                ready((id.as_deref() != Some("none")).then(random))
             })
             .allow_request(|request: &Request| {
                 let no = request.query("no").is_some();
@@ -467,7 +468,7 @@ async fn a_server_that_closes_refuses_those_who_come_too_late() {
 async fn an_id_of_the_applications_making_is_the_sessions_until_it_ends() {
     let id = Sid::new(*b"not very secret");
     for face in FACES {
-        let server = face.serve(builder().generate_id(move |_| Some(id))).await;
+        let server = face.serve(builder().generate_id(move |_| ready(Some(id)))).await;
         let client = Polling::open(server.address).await;
         assert_eq!(client.sid(), id.as_str());
         for (target, headers) in [(POLLING, ""), (TARGET, UPGRADE)] {
@@ -498,7 +499,7 @@ async fn an_id_is_in_use_from_the_moment_in_which_its_session_is_made() {
             let (opened, is_opened) = mpsc::channel();
             let (go, wait) = mpsc::channel::<()>();
             let slow = Mutex::new(Some((opened, wait)));
-            let builder = builder().generate_id(move |_| Some(id)).on_initial_headers(
+            let builder = builder().generate_id(move |_| ready(Some(id))).on_initial_headers(
                 // The first session is held where its answer is made.
                 move |_, _| {
                     let slow = slow.lock().unwrap().take();
@@ -530,7 +531,7 @@ async fn an_id_is_in_use_from_the_moment_in_which_its_session_is_made() {
 async fn an_id_whose_session_came_to_nothing_is_free_again() {
     let id = Sid::new(*b"not very secret");
     for face in FACES {
-        let server = face.serve(builder().generate_id(move |_| Some(id))).await;
+        let server = face.serve(builder().generate_id(move |_| ready(Some(id)))).await;
         for _ in 0..20 {
             request(server.address, "GET", TARGET, UPGRADE, b"").await.reset();
         }

@@ -24,10 +24,14 @@ impl Engine {
         Box::pin(async move {
             let mut headers = HeaderMap::new();
             engine.apply_cors(&request, &mut headers);
-            let answer = engine.open_plain(&request, handler).await;
-            let mut answer = answer.unwrap_or_else(|refused| {
-                Answer::Http(engine.refuse(&request, request.is_upgrade(), &refused))
-            });
+            let mut answer = match engine.pass(request).await {
+                Err(response) => Answer::Http(response),
+                Ok(request) => {
+                    engine.open_plain(&request, handler).await.unwrap_or_else(|refused| {
+                        Answer::Http(engine.refuse(&request, request.is_upgrade(), &refused))
+                    })
+                }
+            };
             match &mut answer {
                 Answer::Http(response) => response.headers_mut().extend(headers),
                 Answer::Upgrade(response, _) => response.headers_mut().extend(headers),
@@ -44,7 +48,7 @@ impl Engine {
         // What is no handshake is not counted, and the application is not asked about it.
         let mut response = shake_hands(request)?;
         let admission = self.admit(request, Ok(())).await?;
-        let session = self.open(request, admission, None, handler)?;
+        let session = self.open(request, admission, None, handler).await?;
         session.shared().set_form(Form::Plain);
         session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);

@@ -78,12 +78,17 @@ fn set(name: &'static str) -> impl Fn(&mut HeaderMap, &Request) + Send + Sync + 
 
 /// `None` where the standard id is to be made: then the twin makes one of its own.
 fn ids(builder: EngineBuilder) -> EngineBuilder {
-    builder.generate_id(|request| match request.query("id") {
-        Some(id) => id.parse().ok(),
-        None => {
-            let mut random = [0; 15];
-            getrandom::fill(&mut random).ok()?;
-            Some(sockeye::Sid::new(random))
+    builder.generate_id(|request| {
+        let id = request.query("id");
+        async move {
+            match id {
+                Some(id) => id.parse().ok(),
+                None => {
+                    let mut random = [0; 15];
+                    getrandom::fill(&mut random).ok()?;
+                    Some(sockeye::Sid::new(random))
+                }
+            }
         }
     })
 }
