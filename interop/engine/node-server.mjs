@@ -33,7 +33,10 @@
 //                     the request's method
 //   /initial/         initialPacket "hello"
 //   /ids/             generateId: with `id=fail` in the query it fails, with another `id=…` that is the id, otherwise the
-//                     default
+//                     default; whichever it is, later than at once
+//   /middleware/      `engine.use`, later than at once: with `middleware=fail` in the query it fails, with `middleware=answer`
+//                     it answers 418 with the text `teapot`, otherwise the request goes on
+//   /deflated/        perMessageDeflate { serverNoContextTakeover: true, clientNoContextTakeover: true }
 //
 // ---- What a session does with a message
 //
@@ -59,6 +62,7 @@
 //                                     another, N is `context.name` (such as "TRANSPORT_MISMATCH"), or null where there is none
 
 import { createServer } from "node:http";
+import { setImmediate } from "node:timers/promises";
 import { Server } from "engine.io";
 import { argument } from "../lib/serve.mjs";
 
@@ -94,6 +98,8 @@ const OPTIONS = {
   "/headers/": {},
   "/initial/": { initialPacket: "hello" },
   "/ids/": {},
+  "/middleware/": {},
+  "/deflated/": { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } },
 };
 
 const query = (request) => new URL(request.url, "http://localhost").searchParams;
@@ -136,11 +142,20 @@ const of = Object.fromEntries(engines);
 of["/headers/"].on("initial_headers", (headers, request) => (headers["x-initial"] = request.method));
 of["/headers/"].on("headers", (headers, request) => (headers["x-each"] = request.method));
 const standardId = of["/ids/"].generateId;
-of["/ids/"].generateId = (request) => {
+of["/ids/"].generateId = async (request) => {
+  await setImmediate();
   const id = query(request).get("id");
   if (id === "fail") throw new Error("no id today");
   return id ?? standardId(request);
 };
+of["/middleware/"].use(async (request, response, next) => {
+  await setImmediate();
+  const wish = query(request).get("middleware");
+  if (wish === "fail") return next(new Error("as it was asked to"));
+  if (wish !== "answer") return next();
+  response.writeHead(418, { "Content-Type": "text/plain", "Content-Length": 6 });
+  response.end("teapot");
+});
 
 const server = createServer();
 const find = (request) => engines.find(([path]) => request.url.startsWith(path))?.[1];

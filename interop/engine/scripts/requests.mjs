@@ -93,6 +93,24 @@ export default {
     await t.refused("EIO before the id", "GET", "/ids/", { EIO: "3", id: "fail" });
   },
 
+  async "middlewares"(t) {
+    const session = await t.session("/middleware/");
+    await session.alive("what passes");
+    await t.refused("a handshake", "GET", "/middleware/", { middleware: "fail" });
+    await t.refused("a poll", "GET", "/middleware/", session.query({ middleware: "fail" }));
+    await t.refused("a POST", "POST", "/middleware/", session.query({ middleware: "fail" }), { body: "4x" });
+    for (const method of ["PUT", "OPTIONS"]) await t.refused(method, method, "/middleware/", { middleware: "fail" });
+    await t.refused("before the transport", "GET", "/middleware/", { transport: "nope", middleware: "fail" });
+    await t.refused("before the sid", "GET", "/middleware/", { sid: NO_SUCH, middleware: "fail" });
+    await t.websocketRefused("a websocket", "/middleware/", { middleware: "fail" });
+    await t.websocketRefused("an upgrade", "/middleware/", session.query({ middleware: "fail" }));
+    await t.shown("an answer of its own", t.call("GET", "/middleware/", { middleware: "answer" }));
+    await t.shown("to a POST", t.call("POST", "/middleware/", session.query({ middleware: "answer" }), { body: "4x" }));
+    await session.alive("after all of them");
+    const socket = await t.websocketSession("/middleware/");
+    t.log(`over websocket: ${socket.handshake}`);
+  },
+
   async "an Origin with control characters"(t) {
     for (const [name, char] of [["0x01", "\x01"], ["0x7f", "\x7f"]]) {
       const answer = await t.raw(

@@ -22,6 +22,25 @@ export default {
     t.log(`permessage-deflate is offered: ${offer.headers["sec-websocket-extensions"] ?? "ignored"}`);
   },
 
+  async "compression"(t) {
+    const offers = [true, { clientMaxWindowBits: 10 }, { serverMaxWindowBits: 9 }, { serverNoContextTakeover: true }];
+    for (const perMessageDeflate of [...offers, false]) {
+      const socket = await t.websocketSession("/deflated/", {}, { perMessageDeflate });
+      const { "sec-websocket-extensions": agreed = "nothing" } = socket.headers;
+      // The order of the parameters means nothing.
+      t.log(`${JSON.stringify(perMessageDeflate)} is offered: ${agreed.split("; ").sort().join("; ")}`);
+      for (const command of ["big 1022", "big 1023", "big 100000", "plain 5000", "binary 3000"]) {
+        socket.send(`4${command}`);
+        const answer = await socket.next();
+        t.log(`${command}: ${answer.length} of ${answer.slice(0, 20)}`);
+      }
+      socket.send(`4${"back ".repeat(1000)}`);
+      t.log(`sent back: ${(await socket.next()).length}`);
+    }
+    const plain = await t.websocketSession("/plain/", {}, { perMessageDeflate: true });
+    t.log(`where it is off: ${plain.headers["sec-websocket-extensions"] ?? "nothing"}`);
+  },
+
   async "every refusal over websocket"(t) {
     await t.websocketRefused("no transport", "/plain/", { transport: undefined });
     await t.websocketRefused("an unknown transport", "/plain/", { transport: "carrier pigeon" });

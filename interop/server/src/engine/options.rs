@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use sockeye::engine::{Engine, EngineBuilder};
-use sockeye::{Cookie, Cors, Request, SameSite, Transport};
+use sockeye::{Cookie, Cors, Halt, Request, SameSite, Transport, deflate};
 
 /// Every path with its options.
 pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
@@ -33,6 +33,8 @@ pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
         ("/headers", plain().on_initial_headers(set("x-initial")).on_headers(set("x-each"))),
         ("/initial", plain().initial_packet("hello")),
         ("/ids", ids(plain())),
+        ("/middleware", plain().engine_middleware(middleware)),
+        ("/deflated", plain().per_message_deflate(deflate::Config::default())),
     ]
 }
 
@@ -81,6 +83,7 @@ fn ids(builder: EngineBuilder) -> EngineBuilder {
     builder.generate_id(|request| {
         let id = request.query("id");
         async move {
+            tokio::task::yield_now().await;
             match id {
                 Some(id) => id.parse().ok(),
                 None => {
@@ -91,4 +94,19 @@ fn ids(builder: EngineBuilder) -> EngineBuilder {
             }
         }
     })
+}
+
+async fn middleware(request: Request) -> Result<Request, Halt> {
+    tokio::task::yield_now().await;
+    match request.query("middleware").as_deref() {
+        Some("fail") => Err(Halt::refuse("as it was asked to")),
+        Some("answer") => {
+            let mut response = Response::new("teapot");
+            *response.status_mut() = StatusCode::IM_A_TEAPOT;
+            let text = HeaderValue::from_static("text/plain");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+            Err(Halt::answer(response))
+        }
+        _ => Ok(request),
+    }
 }
