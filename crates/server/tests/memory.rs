@@ -242,16 +242,16 @@ fn an_idle_plain_client() {
         host.warm_up();
         drop((0..WARM_UP).map(|_| host.plain_client()).collect::<Vec<_>>());
         host.await_clients(0);
-        let start = quiet();
+        let start = HEAP.quiet();
         clients.extend((0..CLIENTS).map(|_| host.plain_client()));
         host.await_clients(CLIENTS);
-        let grown = quiet().since(&start);
+        let grown = HEAP.quiet().since(&start);
         let each = grown.bytes() / CLIENTS as i64;
         println!("\nan idle plain client costs {each} bytes\n{}", grown.split(CLIENTS));
         assert!(each < PLAIN_GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
         clients.clear();
         host.await_clients(0);
-        await_level(&start, "after all clients have gone");
+        HEAP.await_level(&start, REMAINDER, "after all clients have gone");
     });
 }
 
