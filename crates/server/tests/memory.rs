@@ -515,7 +515,8 @@ impl Host {
         let sid = open["0{\"sid\":\"".len()..][..20].to_owned();
         let target = poll_target(&sid);
         self.ask("POST", &target, "40");
-        assert!(self.ask("GET", &target, "").starts_with("40{"));
+        // Where the heartbeat is short and the machine busy, a ping comes first.
+        assert!(self.ask("GET", &target, "").contains("40{"));
         sid
     }
 
