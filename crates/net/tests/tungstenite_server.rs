@@ -1,5 +1,7 @@
 //! tungstenite, which is not ours, as the server of our client.
 
+#![expect(clippy::result_large_err, reason = "the type of tungstenite's callbacks")]
+
 use std::time::Duration;
 
 use bytes::Bytes;
