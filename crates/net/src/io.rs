@@ -31,20 +31,61 @@ pub struct Io {
 enum Kind {
     /// A TCP socket, without a detour.
     Tcp(TcpStream),
-    /// TLS over one.
+    Whole(Whole),
+}
+
+/// A stream that is not taken apart: both directions go through it.
+#[derive(Debug)]
+enum Whole {
+    /// TLS over a TCP socket.
     #[cfg(feature = "tls")]
     Tls(tls::Stream<TcpStream>),
-    /// One of the streams over one.
+    /// One of HTTP/2's.
     #[cfg(feature = "http2")]
     Http2(Box<http2::Stream>),
-    /// Anything else: another server's HTTP/2, a Unix socket, a test's pipe.
-    Dyn(Pin<Box<dyn Stream>>),
+    /// Anything else.
+    Dyn(Boxed),
+}
+
+/// Another server's HTTP/2, a Unix socket, a test's pipe. A pointer to the wide one, which would make every
+/// driver wider.
+struct Boxed(Box<Pin<Box<dyn Stream>>>);
+
+impl Whole {
+    fn as_stream(&mut self) -> Pin<&mut dyn Stream> {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::<&mut tls::Stream<TcpStream>>::new(stream),
+            #[cfg(feature = "http2")]
+            Self::Http2(stream) => Pin::<&mut http2::Stream>::new(stream),
+            Self::Dyn(Boxed(stream)) => stream.as_mut().as_mut(),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "http2")]
+            Self::Http2(stream) => stream.is_write_vectored(),
+            Self::Dyn(Boxed(stream)) => stream.is_write_vectored(),
+        }
+    }
+}
+
+impl Kind {
+    fn as_stream(&mut self) -> Pin<&mut dyn Stream> {
+        match self {
+            Self::Tcp(stream) => Pin::<&mut TcpStream>::new(stream),
+            Self::Whole(whole) => whole.as_stream(),
+        }
+    }
 }
 
 impl Io {
     /// A stream that is neither a TCP socket nor TLS over one: another server's HTTP/2, a Unix socket, a test's pipe.
     pub fn boxed(stream: impl Stream + 'static) -> Self {
-        Self { kind: Kind::Dyn(Box::pin(stream)), admission: None }
+        Self { kind: Kind::Whole(Whole::Dyn(Boxed(Box::new(Box::pin(stream))))), admission: None }
     }
 
     /// Lets the connection count for this until it ends, whoever holds it by then.
@@ -55,7 +96,7 @@ impl Io {
     /// The protocol that TLS has agreed on, if there was TLS and it spoke of one.
     pub fn alpn(&self) -> Option<&[u8]> {
         #[cfg(feature = "tls")]
-        if let Kind::Tls(stream) = &self.kind {
+        if let Kind::Whole(Whole::Tls(stream)) = &self.kind {
             return stream.alpn();
         }
         None
@@ -65,7 +106,7 @@ impl Io {
     #[cfg(feature = "http2")]
     pub(crate) fn is_secure(&self) -> bool {
         #[cfg(feature = "tls")]
-        if let Kind::Tls(_) = &self.kind {
+        if let Kind::Whole(Whole::Tls(_)) = &self.kind {
             return true;
         }
         false
@@ -79,11 +120,7 @@ impl Io {
                 let (reader, writer) = stream.into_split();
                 (Source::Tcp(reader), Some(writer))
             }
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => (Source::Tls(stream), None),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => (Source::Http2(stream), None),
-            Kind::Dyn(stream) => (Source::Dyn(Box::new(stream)), None),
+            Kind::Whole(whole) => (Source::Whole(whole), None),
         };
         (Input { source, _admission: admission }, half)
     }
@@ -95,14 +132,7 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Kind::Dyn(stream) => stream.as_mut().poll_read(cx, buffer),
-        }
+        self.get_mut().kind.as_stream().poll_read(cx, buffer)
     }
 }
 
@@ -112,14 +142,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Kind::Dyn(stream) => stream.as_mut().poll_write(cx, bytes),
-        }
+        self.get_mut().kind.as_stream().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -127,47 +150,22 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Kind::Dyn(stream) => stream.as_mut().poll_write_vectored(cx, slices),
-        }
+        self.get_mut().kind.as_stream().poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
         match &self.kind {
             Kind::Tcp(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => stream.is_write_vectored(),
-            Kind::Dyn(stream) => stream.is_write_vectored(),
+            Kind::Whole(whole) => whole.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => Pin::new(stream).poll_flush(cx),
-            Kind::Dyn(stream) => stream.as_mut().poll_flush(cx),
-        }
+        self.get_mut().kind.as_stream().poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
-            Kind::Dyn(stream) => stream.as_mut().poll_shutdown(cx),
-        }
+        self.get_mut().kind.as_stream().poll_shutdown(cx)
     }
 }
 
@@ -179,12 +177,7 @@ pub(crate) struct Input {
 
 enum Source {
     Tcp(OwnedReadHalf),
-    #[cfg(feature = "tls")]
-    Tls(tls::Stream<TcpStream>),
-    #[cfg(feature = "http2")]
-    Http2(Box<http2::Stream>),
-    /// A pointer to the wide one, which would make every driver wider.
-    Dyn(Box<Pin<Box<dyn Stream>>>),
+    Whole(Whole),
 }
 
 impl Input {
@@ -196,11 +189,7 @@ impl Input {
         let mut buffer = ReadBuf::new(buffer);
         let polled = match &mut self.source {
             Source::Tcp(half) => Pin::new(half).poll_read(cx, &mut buffer),
-            #[cfg(feature = "tls")]
-            Source::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            #[cfg(feature = "http2")]
-            Source::Http2(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Source::Dyn(stream) => (**stream).as_mut().poll_read(cx, &mut buffer),
+            Source::Whole(whole) => whole.as_stream().poll_read(cx, &mut buffer),
         };
         polled.map_ok(|()| buffer.filled().len())
     }
@@ -215,10 +204,10 @@ impl Input {
         let socket: &TcpStream = match &mut self.source {
             Source::Tcp(half) => (*half).as_ref(),
             #[cfg(feature = "tls")]
-            Source::Tls(stream) => stream.get_ref(),
+            Source::Whole(Whole::Tls(stream)) => stream.get_ref(),
             #[cfg(feature = "http2")]
-            Source::Http2(stream) => return stream.is_hung_up(cx),
-            Source::Dyn(_) => return false,
+            Source::Whole(Whole::Http2(stream)) => return stream.is_hung_up(cx),
+            Source::Whole(Whole::Dyn(_)) => return false,
         };
         let ready = pin!(socket.ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
@@ -264,33 +253,21 @@ impl Sink for Input {
     ) -> Poll<io::Result<usize>> {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            #[cfg(feature = "tls")]
-            Source::Tls(stream) => write(Pin::new(stream), cx, slices),
-            #[cfg(feature = "http2")]
-            Source::Http2(stream) => write(Pin::new(stream), cx, slices),
-            Source::Dyn(stream) => write((**stream).as_mut(), cx, slices),
+            Source::Whole(whole) => write(whole.as_stream(), cx, slices),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Ok(())),
-            #[cfg(feature = "tls")]
-            Source::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(feature = "http2")]
-            Source::Http2(stream) => Pin::new(stream).poll_flush(cx),
-            Source::Dyn(stream) => (**stream).as_mut().poll_flush(cx),
+            Source::Whole(whole) => whole.as_stream().poll_flush(cx),
         }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.source {
             Source::Tcp(_) => Poll::Ready(Ok(())),
-            #[cfg(feature = "tls")]
-            Source::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(feature = "http2")]
-            Source::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
-            Source::Dyn(stream) => (**stream).as_mut().poll_shutdown(cx),
+            Source::Whole(whole) => whole.as_stream().poll_shutdown(cx),
         }
     }
 }
@@ -322,14 +299,14 @@ impl From<TcpStream> for Io {
 #[cfg(feature = "http2")]
 impl From<http2::Stream> for Io {
     fn from(stream: http2::Stream) -> Self {
-        Self { kind: Kind::Http2(Box::new(stream)), admission: None }
+        Self { kind: Kind::Whole(Whole::Http2(Box::new(stream))), admission: None }
     }
 }
 
 #[cfg(feature = "tls")]
 impl From<tls::Stream<TcpStream>> for Io {
     fn from(stream: tls::Stream<TcpStream>) -> Self {
-        Self { kind: Kind::Tls(stream), admission: None }
+        Self { kind: Kind::Whole(Whole::Tls(stream)), admission: None }
     }
 }
 
@@ -337,11 +314,7 @@ impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
-            #[cfg(feature = "http2")]
-            Kind::Http2(stream) => f.debug_tuple("Http2").field(stream).finish(),
-            Kind::Dyn(_) => f.write_str("Dyn(..)"),
+            Kind::Whole(whole) => whole.fmt(f),
         }
     }
 }
@@ -350,11 +323,13 @@ impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Tcp(half) => f.debug_tuple("Tcp").field(half).finish(),
-            #[cfg(feature = "tls")]
-            Source::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
-            #[cfg(feature = "http2")]
-            Source::Http2(stream) => f.debug_tuple("Http2").field(stream).finish(),
-            Source::Dyn(_) => f.write_str("Dyn(..)"),
+            Source::Whole(whole) => whole.fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
     }
 }
