@@ -18,6 +18,7 @@ mod handler;
 mod routes;
 
 pub use ack::Ack;
+pub use call::Called;
 pub use context::Context;
 pub use data::Data;
 pub use dispatch::{Dispatch, Limits, Places, run, yield_place};

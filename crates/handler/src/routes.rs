@@ -19,7 +19,12 @@ impl<C: Context> Erased<C> {
         Self(Box::new(Typed { handler, marker: PhantomData }))
     }
 
-    pub(crate) fn call(&self, context: &C, event: &mut Event<'_>) -> Result<Called, Rejection> {
+    /// Extracts the parameters and calls the function.
+    ///
+    /// # Errors
+    ///
+    /// The rejection of the first extractor that fails.
+    pub fn call(&self, context: &C, event: &mut Event<'_>) -> Result<Called, Rejection> {
         self.0.call(context, event)
     }
 }

@@ -56,7 +56,7 @@ impl ServerBuilder {
     /// none of these, 1008 for a client that is refused or passed a limit, and 1009 for a message that is too
     /// large. The client ends by closing. `sockeye_socketio::plain` has all of it.
     ///
-    /// The `auth` of the connect handler is the parameter `auth` of the query, a JSON object: as in
+    /// The `auth` of the client is the parameter `auth` of the query, a JSON object: as in
     /// `ws://host/plain?auth=%7B%22token%22%3A%22x%22%7D`. Proxies write queries into their logs: a secret is
     /// better off in a header, which [`handshake`](crate::Socket::handshake) has. The heartbeat of
     /// [`ping_interval`](Self::ping_interval) and [`ping_timeout`](Self::ping_timeout) goes by WebSocket pings,

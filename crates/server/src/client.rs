@@ -5,9 +5,8 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Context;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -19,13 +18,14 @@ use sockeye_outbox::Class;
 use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode};
 use sockeye_transport::{Entry, Flow, Handler, Shared};
 
-use crate::connect::{Connecting, Refusal};
+use crate::connect::Refusal;
 use crate::link::{Command, Link};
 use crate::local::Answer;
 use crate::namespace;
 use crate::server::Inner;
 use crate::socket::Socket;
 
+mod entrance;
 mod plain;
 
 pub(crate) use plain::PlainClient;
@@ -36,7 +36,8 @@ pub(crate) struct Client {
     link: Arc<Link>,
     protocol: socketio::Connection,
     sockets: SmallVec<[Member; 1]>,
-    /// Connect handlers that are running, those of sockets that have left meanwhile included.
+    /// Sockets whose middleware or connect handlers are running, those that have left meanwhile
+    /// included.
     asked: u32,
     dispatch: Dispatch<Socket>,
     /// Why the sockets end, where Engine.IO has no word for it.
@@ -48,8 +49,17 @@ pub(crate) struct Client {
 /// A socket of this client.
 struct Member {
     socket: Socket,
-    /// The connect handler is running.
-    connecting: bool,
+    stage: Stage,
+}
+
+/// How far a socket has come into its namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The middleware decides; nobody has heard of the socket.
+    Asking,
+    /// It is connected, and the connect handlers run: its events wait.
+    Greeting,
+    Ready,
 }
 
 impl Client {
@@ -74,7 +84,7 @@ impl Client {
                 let Some(member) = self.member(&namespace) else {
                     return ControlFlow::Continue(());
                 };
-                let (socket, ready) = (member.socket.clone(), !member.connecting);
+                let (socket, ready) = (member.socket.clone(), member.stage == Stage::Ready);
                 let event = sockeye_handler::Event::new(&name, &args, &attachments);
                 let routes = &socket.inner.namespace.routes;
                 let limits = &self.server.core.config.handlers;
@@ -105,7 +115,7 @@ impl Client {
             return ControlFlow::Continue(());
         };
         if self.asked as usize >= self.server.core.config.socketio.max_namespaces {
-            tracing::debug!(target: "socket.io:client", "too many connect handlers are running");
+            tracing::debug!(target: "socket.io:client", "too many namespaces are being joined");
             return ControlFlow::Break(CloseReason::ForcedClose);
         }
         let Ok(id) = Shared::public_id() else {
@@ -117,43 +127,47 @@ impl Client {
             self.refuse(path, &Refusal::new("no id for the socket"));
             return ControlFlow::Continue(());
         }
-        self.sockets.push(Member { socket: socket.clone(), connecting: true });
-        let answer = match &namespace.connect {
-            None => Some(Ok(())),
-            Some(connector) => start(&socket, || connector.call(&socket)),
-        };
-        match answer {
+        self.sockets.push(Member { socket: socket.clone(), stage: Stage::Asking });
+        match entrance::ask(&socket) {
             Some(answer) => self.answered(&socket, answer),
             None => self.asked += 1,
         }
         ControlFlow::Continue(())
     }
 
-    /// A connect handler has answered.
+    /// The middleware has answered.
     fn answered(&mut self, socket: &Socket, answer: Result<(), Refusal>) {
-        let Some(position) = self.sockets.iter().position(|member| member.socket == *socket) else {
-            // It left while the handler ran; for a handler that agreed, it was there.
-            if answer.is_ok() {
-                disconnected(socket);
-            }
+        let Some(position) = self.place(socket) else {
+            // It left meanwhile, before anybody heard of it.
             return;
         };
-        self.sockets[position].connecting = false;
-        let path = socket.namespace();
         if socket.disconnect_reason().is_some() {
-            // The handler itself has disconnected it: the word of that is in the link.
+            // The middleware itself has disconnected it: the word of that is in the link.
             return;
         }
+        let path = socket.namespace();
         match answer {
             Ok(()) => {
                 self.protocol.connected(path);
                 socket.open();
+                self.greet(position);
             }
             Err(refusal) => {
                 socket.end(DisconnectReason::ServerNamespaceDisconnect);
                 self.sockets.remove(position);
                 self.refuse(path, &refusal);
             }
+        }
+    }
+
+    /// The socket is connected: its namespace hears of it, and its events have to wait until that is done.
+    fn greet(&mut self, position: usize) {
+        let member = &mut self.sockets[position];
+        if entrance::greet(&member.socket) {
+            member.stage = Stage::Ready;
+        } else {
+            member.stage = Stage::Greeting;
+            self.asked += 1;
         }
     }
 
@@ -177,13 +191,13 @@ impl Client {
         }
     }
 
-    /// Forgets a socket that leaves, and lets its namespace know, unless its connect handler is
-    /// still running: then that handler's end does.
+    /// Forgets a socket that leaves, and lets its namespace know, if that has heard of it. While the connect
+    /// handlers are running, their end does.
     fn end(&mut self, position: usize, reason: DisconnectReason) {
         let member = self.sockets.remove(position);
         member.socket.end(reason);
-        if !member.connecting {
-            disconnected(&member.socket);
+        if member.stage == Stage::Ready {
+            entrance::left(&member.socket);
         }
     }
 
@@ -193,9 +207,15 @@ impl Client {
                 self.asked -= 1;
                 self.answered(&socket, answer);
             }
+            Command::Greeted(socket) => {
+                self.asked -= 1;
+                match self.place(&socket) {
+                    Some(position) => self.sockets[position].stage = Stage::Ready,
+                    None => entrance::left(&socket),
+                }
+            }
             Command::Ended(socket) => {
-                let found = self.sockets.iter().position(|member| member.socket == socket);
-                if let Some(position) = found {
+                if let Some(position) = self.place(&socket) {
                     let path = socket.namespace();
                     // It may have been connecting, for which `disconnect` has connected it.
                     self.protocol.connected(path);
@@ -233,58 +253,13 @@ impl Client {
         self.sockets.iter().position(|member| member.socket.namespace() == path)
     }
 
+    fn place(&self, socket: &Socket) -> Option<usize> {
+        self.sockets.iter().position(|member| member.socket == *socket)
+    }
+
     fn member(&self, path: &str) -> Option<&Member> {
         self.position(path).map(|position| &self.sockets[position])
     }
-}
-
-/// Calls a connect handler and polls it once; `None` if it answers through the link.
-fn start(socket: &Socket, call: impl FnOnce() -> Connecting) -> Option<Result<(), Refusal>> {
-    let panicked = || {
-        tracing::error!(socket = socket.id(), "the connect handler panicked");
-        Err(Refusal::new("internal error"))
-    };
-    let first = catch_unwind(AssertUnwindSafe(|| match call() {
-        Connecting::Answered(answer) => (Some(answer), None),
-        Connecting::Running(mut running) => {
-            match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(answer) => (Some(answer), None),
-                Poll::Pending => (None, Some(running)),
-            }
-        }
-    }));
-    let mut running = match first {
-        Ok((answer, None)) => return answer,
-        Ok((_, Some(running))) => running,
-        Err(_) => return Some(panicked()),
-    };
-    let word = socket.clone();
-    socket.inner.namespace.server.spawn(Box::pin(async move {
-        let answer = std::future::poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-                Ok(poll) => poll,
-                Err(_) => {
-                    tracing::error!(socket = word.id(), "the connect handler panicked");
-                    Poll::Ready(Err(Refusal::new("internal error")))
-                }
-            }
-        })
-        .await;
-        let agreed = answer.is_ok();
-        let returned = word.inner.link.push(Command::Answered(word.clone(), answer));
-        if returned.is_some() && agreed {
-            // The session is over; for the handler the socket was there.
-            disconnected(&word);
-        }
-    }));
-    None
-}
-
-/// Runs the disconnect handlers of a socket that was connected.
-fn disconnected(socket: &Socket) {
-    let reason = socket.disconnect_reason().map_or("", DisconnectReason::as_str);
-    let handlers = &socket.inner.namespace.disconnect;
-    sockeye_handler::run(socket, &mut sockeye_handler::Event::new(reason, "", &[]), handlers);
 }
 
 impl Handler for Client {
@@ -321,7 +296,9 @@ impl Handler for Client {
         if self.dispatch.is_waiting() {
             let sockets = &self.sockets;
             let ready = |socket: &Socket| {
-                !sockets.iter().any(|member| member.connecting && member.socket == *socket)
+                let held =
+                    |member: &Member| member.stage != Stage::Ready && member.socket == *socket;
+                !sockets.iter().any(held)
             };
             if self.dispatch.resume(&self.server.core.config.handlers, ready, route) {
                 cx.waker().wake_by_ref();

@@ -53,10 +53,10 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// What a connect handler may return: `()`, which lets the client in, or a `Result` whose error
+/// What a middleware may return: `()`, which lets the client in, or a `Result` whose error
 /// becomes the [`Refusal`].
 #[diagnostic::on_unimplemented(
-    message = "a connect handler cannot return `{Self}`",
+    message = "a middleware cannot return `{Self}`",
     note = "it returns `()`, or `Result<(), E>` where `E` becomes a `Refusal`: a `Refusal`, a \
             `&str` or a `String`"
 )]
@@ -79,38 +79,38 @@ impl<E: Into<Refusal>> Verdict for Result<(), E> {
 }
 
 /// What may decide who is let in: a function, async or not, of up to four extractors. See
-/// [`Namespace::on_connect`](crate::Namespace::on_connect).
+/// [`Namespace::middleware`](crate::Namespace::middleware).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot handle connections",
-    note = "a connect handler is a function or closure, async or not, of at most four extractors \
+    message = "`{Self}` cannot decide who is let in",
+    note = "a middleware is a function or closure, async or not, of at most four extractors \
             (`Socket`, `Data<T>` for the client's `auth`, `State<T>`), that returns `()` or \
             `Result<(), Refusal>`"
 )]
-pub trait ConnectHandler<M>: Send + Sync + 'static {
+pub trait Middleware<M>: Send + Sync + 'static {
     /// Extracts the parameters and calls the function.
     #[doc(hidden)]
     fn call(&self, socket: &Socket, event: &mut Event<'_>) -> Result<Connecting, Rejection>;
 }
 
-/// A connect handler's answer, or the future of it.
+/// A middleware's answer, or the future of it.
 #[doc(hidden)]
 pub enum Connecting {
     Answered(Result<(), Refusal>),
     Running(Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>),
 }
 
-/// Marks the connect handlers that are plain functions.
+/// Marks the middleware that is a plain function.
 #[derive(Debug)]
 pub struct Plain;
 
-/// Marks the connect handlers that return a future.
+/// Marks the middleware that returns a future.
 #[derive(Debug)]
 pub struct Awaited;
 
-macro_rules! connect_handlers {
+macro_rules! middleware {
     ($($extractor:ident)*) => {
         #[allow(non_snake_case, unused_variables, reason = "a parameter is named after its type")]
-        impl<F, R, $($extractor,)*> ConnectHandler<(Plain, $($extractor,)*)> for F
+        impl<F, R, $($extractor,)*> Middleware<(Plain, $($extractor,)*)> for F
         where
             F: Fn($($extractor,)*) -> R + Send + Sync + 'static,
             R: Verdict,
@@ -123,7 +123,7 @@ macro_rules! connect_handlers {
         }
 
         #[allow(non_snake_case, unused_variables, reason = "a parameter is named after its type")]
-        impl<F, A, $($extractor,)*> ConnectHandler<(Awaited, $($extractor,)*)> for F
+        impl<F, A, $($extractor,)*> Middleware<(Awaited, $($extractor,)*)> for F
         where
             F: Fn($($extractor,)*) -> A + Send + Sync + 'static,
             A: Future<Output: Verdict> + Send + 'static,
@@ -138,20 +138,20 @@ macro_rules! connect_handlers {
     };
 }
 
-connect_handlers!();
-connect_handlers!(T1);
-connect_handlers!(T1 T2);
-connect_handlers!(T1 T2 T3);
-connect_handlers!(T1 T2 T3 T4);
+middleware!();
+middleware!(T1);
+middleware!(T1 T2);
+middleware!(T1 T2 T3);
+middleware!(T1 T2 T3 T4);
 
 type Call = dyn Fn(&Socket, &mut Event<'_>) -> Result<Connecting, Rejection> + Send + Sync;
 
-/// A connect handler whose type is forgotten.
-pub(crate) struct Connector(Box<Call>);
+/// A middleware whose type is forgotten.
+pub(crate) struct Gate(Box<Call>);
 
-impl Connector {
-    pub(crate) fn new<M: 'static>(handler: impl ConnectHandler<M>) -> Self {
-        Self(Box::new(move |socket, event| handler.call(socket, event)))
+impl Gate {
+    pub(crate) fn new<M: 'static>(middleware: impl Middleware<M>) -> Self {
+        Self(Box::new(move |socket, event| middleware.call(socket, event)))
     }
 
     pub(crate) fn call(&self, socket: &Socket) -> Connecting {

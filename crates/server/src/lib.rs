@@ -48,7 +48,7 @@ mod tasks;
 
 pub use ack::{AckError, AckFuture};
 pub use builder::{ServerBuilder, SocketIo};
-pub use connect::{ConnectHandler, Refusal, Verdict};
+pub use connect::{Middleware, Refusal, Verdict};
 pub use emit::{EmitError, TryEmitError};
 pub use extract::{EventName, State};
 pub use local::HandlerId;

@@ -10,8 +10,10 @@ use crate::socket::Socket;
 
 /// Word for a session's task.
 pub(crate) enum Command {
-    /// A connect handler has answered.
+    /// The middleware has answered.
     Answered(Socket, Result<(), Refusal>),
+    /// The connect handlers are done.
+    Greeted(Socket),
     /// A socket was disconnected by this server.
     Ended(Socket),
     /// The client is to be disconnected altogether.

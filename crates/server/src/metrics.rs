@@ -61,7 +61,7 @@ pub struct Metrics {
     /// Events from clients that had to wait for a place among the running handlers, or for their
     /// connect handler.
     pub events_queued: u64,
-    /// Clients that were not let into a namespace: refused by its connect handler, or no such
+    /// Clients that were not let into a namespace: refused by its middleware, or no such
     /// namespace.
     pub connects_refused: u64,
     /// Sessions that ended because the client broke the Socket.IO protocol or one of its limits.

@@ -10,7 +10,7 @@ use sockeye_handler::{Erased, Handler, Routes};
 use sockeye_hub::Hub;
 
 use crate::config::Config;
-use crate::connect::{ConnectHandler, Connector};
+use crate::connect::{Gate, Middleware};
 use crate::metrics::Counters;
 use crate::server::Core;
 use crate::socket::Socket;
@@ -31,7 +31,8 @@ use crate::socket::Socket;
 pub struct Namespace {
     pub(crate) path: Box<str>,
     pub(crate) routes: Routes<Socket>,
-    pub(crate) connect: Option<Connector>,
+    pub(crate) middleware: Vec<Gate>,
+    pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
     pub(crate) state: StateMap,
 }
@@ -46,7 +47,8 @@ impl Namespace {
         Self {
             path: path.into(),
             routes: Routes::default(),
-            connect: None,
+            middleware: Vec::new(),
+            connect: Vec::new(),
             disconnect: Vec::new(),
             state: StateMap::new(),
         }
@@ -57,21 +59,51 @@ impl Namespace {
         &self.path
     }
 
-    /// Decides who is let in: called for each client that asks, before the client is answered.
+    /// Decides who is let in: called for each client that asks, before the client is answered. Several are
+    /// asked one after the other, in the order of their registration, until one refuses.
     ///
-    /// The handler may be async, and takes the extractors of an [event handler](Self::on), where
-    /// [`Data<T>`](crate::Data) is the client's `auth`. When it returns, the client is connected;
-    /// when it returns an error, the client gets a `connect_error` with the [`Refusal`]'s message
-    /// and data. While it runs, the client's events wait; what it emits and the rooms it joins are
-    /// the socket's, and reach the client right after its `connect`.
+    /// It may be async, and takes the extractors of an [event handler](Self::on), where
+    /// [`Data<T>`](crate::Data) is the client's `auth`. When the last one has agreed, the client is connected;
+    /// when one returns an error, the client gets a `connect_error` with the [`Refusal`]'s message and data.
+    /// An extractor that fails refuses with what does not fit, and a panic with `internal error`. Meanwhile,
+    /// the client's events wait; what is emitted to the socket and the rooms that it joins are the socket's,
+    /// and what was emitted reaches the client right after its `connect`.
     ///
-    /// A namespace has one connect handler: the last one registered.
+    /// ```
+    /// use sockeye_server::{Data, Namespace, Refusal, Socket};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Auth { token: String }
+    ///
+    /// let chat = Namespace::new("/chat").middleware(|socket: Socket, Data(auth): Data<Auth>| async move {
+    ///     if auth.token != "secret" {
+    ///         return Err(Refusal::new("not authorized"));
+    ///     }
+    ///     socket.join("members");
+    ///     Ok(())
+    /// });
+    /// ```
     ///
     /// [`Refusal`]: crate::Refusal
     #[doc(alias = "use")]
+    pub fn middleware<M: 'static>(mut self, middleware: impl Middleware<M>) -> Self {
+        self.middleware.push(Gate::new(middleware));
+        self
+    }
+
+    /// Called for each socket that has just been connected: the [middleware](Self::middleware) has let it in,
+    /// and the answer to the client is queued.
+    ///
+    /// The handler may be async, and takes the extractors of an [event handler](Self::on), where
+    /// [`Data<T>`](crate::Data) is the client's `auth`. The client's events wait for its end, within
+    /// [`max_waiting_bytes`](crate::ServerBuilder::max_waiting_bytes), so that no first event is lost to
+    /// a handler that [it registers](Socket::on) after a wait: what goes on as long as the socket does belongs
+    /// into a task of its own. Several run one after the other, in the order of their registration.
+    ///
+    /// If it panics, or an extractor fails, the socket is [disconnected](Socket::disconnect).
     #[doc(alias = "connection")]
-    pub fn on_connect<M: 'static>(mut self, handler: impl ConnectHandler<M>) -> Self {
-        self.connect = Some(Connector::new(handler));
+    pub fn on_connect<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
+        self.connect.push(Erased::new(handler));
         self
     }
 
@@ -91,7 +123,8 @@ impl Namespace {
         self
     }
 
-    /// Called for each socket that was connected and is no more.
+    /// Called for each socket that was connected and is no more, once its [`on_connect`](Self::on_connect)
+    /// handlers are done.
     ///
     /// It takes the extractors of an [event handler](Self::on) and
     /// [`DisconnectReason`](crate::DisconnectReason). The socket has left its rooms by then.
@@ -113,7 +146,8 @@ impl Namespace {
 pub(crate) struct Inner {
     pub(crate) path: Box<str>,
     pub(crate) routes: Routes<Socket>,
-    pub(crate) connect: Option<Connector>,
+    pub(crate) middleware: Vec<Gate>,
+    pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
     pub(crate) state: StateMap,
     pub(crate) hub: Hub<Socket>,
@@ -124,9 +158,9 @@ pub(crate) struct Inner {
 
 impl Inner {
     pub(crate) fn new(namespace: Namespace, server: Arc<Core>) -> Self {
-        let Namespace { path, routes, connect, disconnect, state } = namespace;
+        let Namespace { path, routes, middleware, connect, disconnect, state } = namespace;
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
-        Self { path, routes, connect, disconnect, state, hub, next_ack, server }
+        Self { path, routes, middleware, connect, disconnect, state, hub, next_ack, server }
     }
 
     pub(crate) fn counters(&self) -> &Counters {

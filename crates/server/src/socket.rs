@@ -49,11 +49,11 @@ const DISCONNECTED: u8 = 2;
 /// Where a socket stands.
 ///
 /// ```text
-///     Connecting ──the connect handler agrees──▶ Connected ──▶ Disconnected
-///          └────────it refuses, or the client leaves───────────────▲
+///     Connecting ──the middleware agrees──▶ Connected ──▶ Disconnected
+///          └───────it refuses, or the client leaves───────────▲
 /// ```
 enum State {
-    /// The connect handler has not answered. What is emitted meanwhile is held back, so that the
+    /// The middleware has not answered. What is emitted meanwhile is held back, so that the
     /// client sees its `connect` first.
     Connecting {
         held: Vec<(Arc<Packet>, Source)>,
@@ -122,8 +122,8 @@ impl Socket {
         self.inner.session.handshake()
     }
 
-    /// The JSON object that the client sent as `auth`, if any, as text. A connect handler gets it as
-    /// [`Data<T>`](crate::Data), too.
+    /// The JSON object that the client sent as `auth`, if any, as text. Middleware and connect
+    /// handlers get it as [`Data<T>`](crate::Data), too.
     pub fn auth(&self) -> Option<&str> {
         self.inner.auth.as_deref()
     }
@@ -134,7 +134,7 @@ impl Socket {
         decode_args(self.auth()?, &[]).ok()
     }
 
-    /// Whether events go both ways: the connect handler has agreed, and nobody has disconnected.
+    /// Whether events go both ways: the middleware has agreed, and nobody has disconnected.
     #[doc(alias = "connected")]
     pub fn is_connected(&self) -> bool {
         self.inner.phase.load(Ordering::Acquire) == CONNECTED
@@ -234,7 +234,7 @@ impl Socket {
         entered
     }
 
-    /// The connect handler agreed: the client gets its CONNECT, then what was held back.
+    /// The middleware agreed: the client gets its CONNECT, then what was held back.
     pub(crate) fn open(&self) {
         self.let_in(&[Source::Own, Source::Broadcast]);
     }

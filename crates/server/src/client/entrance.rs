@@ -1,0 +1,137 @@
+//! A socket's way into its namespace, and out: the user's code on both.
+//!
+//! ```text
+//! CONNECT ──▶ ask: the middleware ──▶ the reply ──▶ greet: on_connect ──▶ events ──▶ left: on_disconnect
+//! ```
+//!
+//! Both ways in are futures that are polled once on the spot: most are done by then. What has to wait becomes
+//! a task, which leaves word in the socket's link.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use sockeye_handler::{Called, Event};
+use sockeye_socketio::DisconnectReason;
+
+use crate::connect::{Connecting, Refusal};
+use crate::link::Command;
+use crate::socket::Socket;
+
+/// Asks the middleware; `None` if it answers through the link.
+pub(super) fn ask(socket: &Socket) -> Option<Result<(), Refusal>> {
+    if socket.inner.namespace.middleware.is_empty() {
+        return Some(Ok(()));
+    }
+    let running = match poll_once(socket, pass(socket.clone()), refused) {
+        Ok(answer) => return Some(answer),
+        Err(running) => running,
+    };
+    let word = socket.clone();
+    socket.inner.namespace.server.spawn(Box::pin(async move {
+        let answer = caught(&word, running, refused).await;
+        word.inner.link.push(Command::Answered(word.clone(), answer));
+    }));
+    None
+}
+
+/// Runs the connect handlers; `false` if their end is told through the link.
+pub(super) fn greet(socket: &Socket) -> bool {
+    if socket.inner.namespace.connect.is_empty() {
+        return true;
+    }
+    let Err(running) = poll_once(socket, welcome(socket.clone()), ended) else { return true };
+    let word = socket.clone();
+    socket.inner.namespace.server.spawn(Box::pin(async move {
+        caught(&word, running, ended).await;
+        if word.inner.link.push(Command::Greeted(word.clone())).is_some() {
+            // The session is over; for the handlers the socket was there.
+            left(&word);
+        }
+    }));
+    false
+}
+
+/// Runs the disconnect handlers of a socket that was connected.
+pub(super) fn left(socket: &Socket) {
+    let reason = socket.disconnect_reason().map_or("", DisconnectReason::as_str);
+    let handlers = &socket.inner.namespace.disconnect;
+    sockeye_handler::run(socket, &mut Event::new(reason, "", &[]), handlers);
+}
+
+async fn pass(socket: Socket) -> Result<(), Refusal> {
+    for middleware in &socket.inner.namespace.middleware {
+        match middleware.call(&socket) {
+            Connecting::Answered(answer) => answer?,
+            Connecting::Running(running) => running.await?,
+        }
+        if socket.disconnect_reason().is_some() {
+            // There is nobody left to decide about.
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn welcome(socket: Socket) {
+    for handler in &socket.inner.namespace.connect {
+        let called = {
+            let auth = socket.auth().unwrap_or_default();
+            handler.call(&socket, &mut Event::new("connect", auth, &[]))
+        };
+        match called {
+            Ok(Called::Done) => {}
+            Ok(Called::Running(running)) => running.await,
+            Err(rejection) => {
+                tracing::warn!(socket = socket.id(), %rejection, "the connect handler was not called");
+                socket.disconnect();
+                return;
+            }
+        }
+    }
+}
+
+/// What a panic of a middleware comes to.
+fn refused(socket: &Socket) -> Result<(), Refusal> {
+    tracing::error!(socket = socket.id(), namespace = socket.namespace(), "a middleware panicked");
+    Err(Refusal::new("internal error"))
+}
+
+/// What a panic of a connect handler comes to.
+fn ended(socket: &Socket) {
+    tracing::error!(
+        socket = socket.id(),
+        namespace = socket.namespace(),
+        "a connect handler panicked"
+    );
+    socket.disconnect();
+}
+
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+fn poll_once<T>(
+    socket: &Socket,
+    running: impl Future<Output = T> + Send + 'static,
+    panicked: fn(&Socket) -> T,
+) -> Result<T, Running<T>> {
+    let mut running: Running<T> = Box::pin(running);
+    // Nobody is to be woken: what pends here is polled again as soon as it is a task.
+    match poll(socket, &mut running, panicked, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => Err(running),
+    }
+}
+
+async fn caught<T>(socket: &Socket, mut running: Running<T>, panicked: fn(&Socket) -> T) -> T {
+    std::future::poll_fn(|cx| poll(socket, &mut running, panicked, cx)).await
+}
+
+fn poll<T>(
+    socket: &Socket,
+    running: &mut Running<T>,
+    panicked: fn(&Socket) -> T,
+    cx: &mut Context<'_>,
+) -> Poll<T> {
+    catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)))
+        .unwrap_or_else(|_| Poll::Ready(panicked(socket)))
+}
