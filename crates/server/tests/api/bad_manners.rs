@@ -144,11 +144,11 @@ async fn acks_that_nobody_awaits_are_ignored() {
     sync(&mut peer).await;
 }
 
-/// A connect handler that takes its time is no means to start any number of them.
+/// A middleware that takes its time is no means to start any number of them.
 #[tokio::test]
 async fn connecting_and_leaving_without_end() {
     let (note, mut started) = journal();
-    let slow = Namespace::new("/slow").on_connect(move || {
+    let slow = Namespace::new("/slow").middleware(move || {
         note.write(());
         std::future::pending::<()>()
     });
@@ -166,7 +166,7 @@ async fn connecting_and_leaving_without_end() {
     while started.try_next().is_some() {
         running += 1;
     }
-    assert!(running <= 64, "{running} connect handlers of one client are running at once");
+    assert!(running <= 64, "{running} middlewares of one client are running at once");
     let (mut other, _) = Peer::socketio(server.address).await;
     sync(&mut other).await;
 }

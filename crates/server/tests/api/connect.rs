@@ -33,7 +33,7 @@ async fn handlers_take_extractors_async_or_not() {
     for face in FACES {
         let (note, mut noted) = journal();
         let other = note.clone();
-        let sync_handler = root().state("state").on_connect(
+        let sync_handler = root().state("state").middleware(
             move |socket: Socket,
                   Data(auth): Data<Auth>,
                   handshake: Handshake,
@@ -46,7 +46,7 @@ async fn handlers_take_extractors_async_or_not() {
                 ));
             },
         );
-        let async_handler = Namespace::new("/async").state("other state").on_connect(
+        let async_handler = Namespace::new("/async").state("other state").middleware(
             move |socket: Socket,
                   Data(auth): Data<Auth>,
                   handshake: Handshake,
@@ -79,8 +79,8 @@ async fn handlers_take_extractors_async_or_not() {
 #[tokio::test]
 async fn auth_that_does_not_fit_is_a_refusal() {
     let optional = Namespace::new("/optional")
-        .on_connect(|auth: Data<Option<Auth>>| auth.0.map_or(Ok(()), |auth| Err(auth.token)));
-    let strict = root().on_connect(|_: Data<Auth>| ());
+        .middleware(|auth: Data<Option<Auth>>| auth.0.map_or(Ok(()), |auth| Err(auth.token)));
+    let strict = root().middleware(|_: Data<Auth>| ());
     let server = serve(Server::builder().namespace(strict).namespace(optional)).await;
     let mut peer = Peer::engineio(server.address).await;
     for connect in ["40", "40{}", "40{\"token\":1}"] {
@@ -118,17 +118,17 @@ async fn refusals_of_every_kind() {
         Namespace::new(path).on_disconnect(move |reason: DisconnectReason| note.write(reason))
     };
     let builder = Server::builder()
-        .namespace(namespace("/").on_connect(|| ()))
-        .namespace(namespace("/str").on_connect(|| Err::<(), _>("a str")))
+        .namespace(namespace("/").middleware(|| ()))
+        .namespace(namespace("/str").middleware(|| Err::<(), _>("a str")))
         .namespace(
-            namespace("/string").on_connect(|| async { Err::<(), _>("a String".to_owned()) }),
+            namespace("/string").middleware(|| async { Err::<(), _>("a String".to_owned()) }),
         )
-        .namespace(namespace("/refusal").on_connect(|| Err::<(), _>(Refusal::new("plain"))))
-        .namespace(namespace("/data").on_connect(|| async {
+        .namespace(namespace("/refusal").middleware(|| Err::<(), _>(Refusal::new("plain"))))
+        .namespace(namespace("/data").middleware(|| async {
             tokio::task::yield_now().await;
             Err::<(), _>(Refusal::new("with data").with_data(("a", [1, 2])))
         }))
-        .namespace(namespace("/null").on_connect(|| Err::<(), _>(Refusal::new("").with_data(()))));
+        .namespace(namespace("/null").middleware(|| Err::<(), _>(Refusal::new("").with_data(()))));
     let server = serve(builder).await;
     let mut peer = Peer::engineio(server.address).await;
     for (path, payload) in [
@@ -154,7 +154,7 @@ async fn a_refused_socket_is_not_connected() {
     let (note, mut sockets) = journal();
     let gate = gate();
     let waiting = gate.clone();
-    let (namespace, mut reasons) = with_reasons(root().on_connect(move |socket: Socket| {
+    let (namespace, mut reasons) = with_reasons(root().middleware(move |socket: Socket| {
         note.write(socket.clone());
         let gate = waiting.clone();
         async move {
@@ -181,13 +181,13 @@ async fn a_refused_socket_is_not_connected() {
 }
 
 #[tokio::test]
-async fn events_wait_for_the_connect_handler() {
+async fn events_wait_for_the_middleware() {
     for face in FACES {
         let gate = gate();
         let waiting = gate.clone();
         let (note, mut noted) = journal();
         let namespace =
-            root().on_connect(move || pass(waiting.clone())).on("n", move |Data(n): Data<u32>| {
+            root().middleware(move || pass(waiting.clone())).on("n", move |Data(n): Data<u32>| {
                 note.write(n);
                 n
             });
@@ -221,7 +221,7 @@ async fn what_is_emitted_meanwhile_comes_after_the_connect() {
     let gate = gate();
     let waiting = gate.clone();
     let (note, mut sockets) = journal();
-    let namespace = root().on_connect(move |socket: Socket| {
+    let namespace = root().middleware(move |socket: Socket| {
         let (gate, note) = (waiting.clone(), note.clone());
         async move {
             socket.emit("first", 1).unwrap();
@@ -250,8 +250,8 @@ async fn what_is_emitted_meanwhile_comes_after_the_connect() {
 }
 
 #[tokio::test]
-async fn a_synchronous_handler_emits_after_the_connect_too() {
-    let namespace = root().on_connect(|socket: Socket| {
+async fn a_synchronous_middleware_emits_after_the_connect_too() {
+    let namespace = root().middleware(|socket: Socket| {
         socket.join("room");
         socket.emit("welcome", ()).unwrap();
         socket.everyone().to("room").emit("joined", ()).unwrap();
@@ -271,9 +271,9 @@ async fn a_panic_is_a_refusal() {
     let (namespace, mut reasons) = with_reasons(root());
     let builder = Server::builder()
         .namespace(namespace)
-        .namespace(Namespace::new("/sync").on_connect(panics))
-        .namespace(Namespace::new("/inline").on_connect(|| async { panics() }))
-        .namespace(Namespace::new("/later").on_connect(|| async {
+        .namespace(Namespace::new("/sync").middleware(panics))
+        .namespace(Namespace::new("/inline").middleware(|| async { panics() }))
+        .namespace(Namespace::new("/later").middleware(|| async {
             tokio::task::yield_now().await;
             panics();
         }));
@@ -323,7 +323,7 @@ async fn a_handler_that_disconnects_its_socket() {
 #[tokio::test]
 async fn a_handler_that_disconnects_its_socket_and_refuses() {
     for later in [false, true] {
-        let namespace = root().on_connect(move |socket: Socket| async move {
+        let namespace = root().middleware(move |socket: Socket| async move {
             if later {
                 tokio::task::yield_now().await;
             }
@@ -362,11 +362,11 @@ async fn a_handler_that_disconnects_the_client() {
     reasons.expect(["server namespace disconnect"]).await;
 }
 
-/// The question is held back as long as the handler waits for its answer: time resolves that.
+/// The question is held back as long as the middleware waits for its answer: time resolves that.
 #[tokio::test]
-async fn a_handler_that_awaits_its_clients_ack_times_out() {
+async fn a_middleware_that_awaits_its_clients_ack_times_out() {
     let (note, mut noted) = journal();
-    let namespace = root().on_connect(move |socket: Socket| {
+    let namespace = root().middleware(move |socket: Socket| {
         let note = note.clone();
         async move {
             let answer = socket.emit_with_ack::<u32>("question", ()).await;
@@ -379,6 +379,122 @@ async fn a_handler_that_awaits_its_clients_ack_times_out() {
     noted.expect([true]).await;
     peer.expect_text("420[\"question\"]").await;
     sync(&mut peer).await;
+}
+
+/// A connect handler runs behind the reply, so its question is asked and answered.
+#[tokio::test]
+async fn a_connect_handler_may_await_its_clients_ack() {
+    let (note, mut noted) = journal();
+    let namespace = root().on_connect(move |socket: Socket| {
+        let note = note.clone();
+        async move { note.write(socket.emit_with_ack::<u32>("question", ()).await.unwrap()) }
+    });
+    let server = serve_namespace(namespace).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.expect_text("420[\"question\"]").await;
+    peer.send_text("430[42]").await;
+    noted.expect([42]).await;
+    sync(&mut peer).await;
+}
+
+/// The reply is there before the handler is done; the first events are not lost to what it registers.
+#[tokio::test]
+async fn events_wait_for_the_connect_handlers() {
+    for face in FACES {
+        let gate = gate();
+        let (waiting, second) = (gate.clone(), gate.clone());
+        let (note, mut noted) = journal();
+        let namespace = root()
+            .on_connect(move |socket: Socket| {
+                let gate = waiting.clone();
+                async move {
+                    pass(gate).await;
+                    socket.on("n", |Data(n): Data<u32>| n);
+                }
+            })
+            .on_connect(move |socket: Socket| {
+                note.write(socket.is_connected());
+                pass(second.clone())
+            });
+        let server = face.serve(Server::builder().namespace(namespace)).await;
+        let mut peer = Peer::engineio(server.address).await;
+        peer.send_text("40").await;
+        for n in 0..20 {
+            peer.send_text(&format!("42{n}[\"n\",{n}]")).await;
+        }
+        peer.expect_joined("/").await;
+        peer.send_frame(0x89, b"").await;
+        peer.expect(Message::Pong(Vec::new())).await;
+        noted.expect_nothing();
+        gate.add_permits(1);
+        // One after the other.
+        noted.expect([true]).await;
+        peer.send_frame(0x89, b"").await;
+        peer.expect(Message::Pong(Vec::new())).await;
+        gate.add_permits(1);
+        for n in 0..20 {
+            peer.expect_text(&format!("43{n}[{n}]")).await;
+        }
+        sync(&mut peer).await;
+    }
+}
+
+/// Whoever is not set up does not stay.
+#[tokio::test]
+async fn a_connect_handler_that_cannot_be_called_or_panics() {
+    fn panics() {
+        panic!("on purpose, within a test");
+    }
+    let builder = Server::builder()
+        .namespace(root())
+        .namespace(Namespace::new("/auth").on_connect(|_: Data<Auth>| ()))
+        .namespace(Namespace::new("/panic").on_connect(panics))
+        .namespace(Namespace::new("/later").on_connect(|| async {
+            tokio::task::yield_now().await;
+            panics();
+        }));
+    let server = serve(builder).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    for path in ["/auth", "/panic", "/later"] {
+        peer.send_text(&format!("40{path},")).await;
+        peer.expect_joined(path).await;
+        peer.expect_text(&format!("41{path},")).await;
+        sync(&mut peer).await;
+    }
+}
+
+#[tokio::test]
+async fn middleware_in_order_until_one_refuses() {
+    let (note, mut noted) = journal();
+    let (first, second, third, greeted) = (note.clone(), note.clone(), note.clone(), note);
+    let namespace = root()
+        .middleware(move |socket: Socket| {
+            first.write("first");
+            socket.emit("held back", ()).unwrap();
+        })
+        .middleware(move |Data(auth): Data<Option<Auth>>| {
+            let note = second.clone();
+            async move {
+                tokio::task::yield_now().await;
+                note.write("second");
+                auth.map(|_| ()).ok_or("no token")
+            }
+        })
+        .middleware(move || third.write("third"))
+        .on_connect(move |socket: Socket| {
+            greeted.write("connected");
+            assert!(socket.is_connected());
+        });
+    let server = serve_namespace(namespace).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("40").await;
+    peer.expect_text("44{\"message\":\"no token\"}").await;
+    noted.expect(["first", "second"]).await;
+    peer.send_text("40{\"token\":\"x\"}").await;
+    peer.expect_joined("/").await;
+    peer.expect_text("42[\"held back\"]").await;
+    noted.expect(["first", "second", "third", "connected"]).await;
+    noted.expect_nothing();
 }
 
 #[tokio::test]
@@ -394,6 +510,7 @@ async fn the_server_closes_while_the_handler_runs() {
     let server = serve_namespace(namespace).await;
     let mut peer = Peer::engineio(server.address).await;
     peer.send_text("40").await;
+    peer.expect_joined("/").await;
     let socket = sockets.next().await;
     let io = server.io.clone();
     let closing = tokio::spawn(async move { io.close().await });

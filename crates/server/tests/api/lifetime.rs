@@ -275,6 +275,7 @@ async fn close_aborts_handlers_after_the_grace() {
         let (mut peer, _) = Peer::socketio(server.address).await;
         peer.send_text("42[\"work\"]").await;
         peer.send_text("40/stuck,").await;
+        peer.expect_joined("/stuck").await;
         noted.expect(["started", "started"]).await;
         let since = Instant::now();
         let closing = close(&server);

@@ -10,7 +10,7 @@ use crate::harness::{root, serve, sync, until, with_sockets};
 #[tokio::test]
 async fn each_outcome_is_counted() {
     let (namespace, mut sockets) = with_sockets(root());
-    let guarded = Namespace::new("/guarded").on_connect(|| Err::<(), _>(Refusal::new("no")));
+    let guarded = Namespace::new("/guarded").middleware(|| Err::<(), _>(Refusal::new("no")));
     let builder = sockeye_server::Server::builder();
     let server =
         serve(builder.namespace(namespace).namespace(guarded).max_buffered_bytes(4096)).await;

@@ -89,7 +89,7 @@ async fn namespaces_are_joined_with_and_without_comma_and_auth() {
 
 #[tokio::test]
 async fn connect_errors() {
-    let refusing = Namespace::new("/auth").on_connect(|| {
+    let refusing = Namespace::new("/auth").middleware(|| {
         #[derive(Serialize)]
         struct Why {
             code: u32,
@@ -97,7 +97,7 @@ async fn connect_errors() {
         }
         Err::<(), _>(Refusal::new("not authorized").with_data(Why { code: 42, retry: false }))
     });
-    let plain = Namespace::new("/plain").on_connect(|| Err::<(), _>("say \"please\""));
+    let plain = Namespace::new("/plain").middleware(|| Err::<(), _>("say \"please\""));
     let server =
         serve(Server::builder().namespace(root()).namespace(refusing).namespace(plain)).await;
     let mut peer = Peer::engineio(server.address).await;

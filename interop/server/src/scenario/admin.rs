@@ -20,7 +20,7 @@ struct Why {
 
 pub(crate) fn namespace() -> Namespace {
     Namespace::new("/admin")
-        .on_connect(async |Data(auth): Data<Option<Auth>>| {
+        .middleware(async |Data(auth): Data<Option<Auth>>| {
             tokio::time::sleep(Duration::from_millis(20)).await;
             if auth.unwrap_or_default().token.as_deref() == Some("letmein") {
                 Ok(())
