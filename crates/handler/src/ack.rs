@@ -22,6 +22,12 @@ impl Responder {
         Self { id, answered: (handlers > 1).then(Arc::default) }
     }
 
+    /// The same right, which knows of every other use of it.
+    fn shared(mut self) -> Self {
+        self.answered.get_or_insert_default();
+        self
+    }
+
     pub(crate) fn answer<C: Context, T: Serialize + ?Sized>(self, context: &C, reply: &T) {
         let first = self.answered.is_none_or(|answered| !answered.swap(true, Ordering::AcqRel));
         if first {
@@ -58,6 +64,9 @@ impl<C: Context> Ack<C> {
 
 impl<C: Context> FromEvent<C> for Ack<C> {
     fn from_event(context: &C, event: &mut Event<'_>) -> Result<Self, Rejection> {
-        Ok(Self { context: context.clone(), responder: event.responder.take() })
+        let responder = event.responder.take().map(Responder::shared);
+        // Whoever is called when the handler panics must not answer a second time.
+        event.given = responder.clone();
+        Ok(Self { context: context.clone(), responder })
     }
 }

@@ -1,6 +1,6 @@
 //! What calling a handler leads to.
 
-use crate::Running;
+use crate::Handling;
 
 /// Marks the handlers that are plain functions.
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub struct Async;
 
 /// The outcome of a call.
 pub enum Called {
-    /// The handler has returned, and answered.
-    Done,
+    /// The handler has returned, and answered; if it returned an error, this is it, as JSON.
+    Done(Option<Box<str>>),
     /// The handler's future, not polled yet.
-    Running(Running),
+    Running(Handling),
 }

@@ -1,12 +1,11 @@
 //! What an event belongs to.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use crate::Running;
 use crate::dispatch::Places;
-use crate::routes::Erased;
+use crate::failure::Failure;
+use crate::own::Own;
 
 /// A socket, as far as handlers and their dispatch need one.
 pub trait Context: Clone + Send + Sync + 'static {
@@ -22,8 +21,12 @@ pub trait Context: Clone + Send + Sync + 'static {
     /// The places for running handlers, shared by all sockets of the session.
     fn places(&self) -> &Places;
 
-    /// The socket's own handlers of an event, beside its namespace's.
-    fn own_handlers(&self, event: &str) -> Vec<Arc<Erased<Self>>>;
+    /// The socket's own listeners, beside its namespace's, if it ever had some.
+    fn own(&self) -> Option<&Own<Self>>;
+
+    /// Something has gone wrong with an event of this name. Its sender has been answered. After a
+    /// [panic](Failure::Panicked), the socket must not stay.
+    fn failed(&self, event: &str, failure: Failure);
 
     /// Wakes the session's task: a place has become free.
     fn wake(&self);

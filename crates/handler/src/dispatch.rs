@@ -20,11 +20,13 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::Running;
+use crate::Handling;
 use crate::ack::Responder;
 use crate::call::Called;
 use crate::context::Context;
 use crate::event::{Event, Waiting};
+use crate::failure::Failure;
+use crate::own::Own;
 use crate::routes::{Erased, Routes};
 
 /// What the handlers of one session may hold.
@@ -160,7 +162,7 @@ impl<C: Context> Dispatch<C> {
 impl<'a> Event<'a> {
     /// An event without an ack.
     pub fn new(name: &'a str, args: &'a str, attachments: &'a [Bytes]) -> Self {
-        Self { name, args, attachments, responder: None }
+        Self { name, args, attachments, responder: None, given: None }
     }
 }
 
@@ -168,15 +170,24 @@ fn has_place<C: Context>(context: &C, limits: &Limits) -> bool {
     context.places().taken.load(Ordering::Acquire) < limits.max_running
 }
 
-/// Starts all handlers of one event: the namespace's, or else its fallbacks, and the socket's own.
+/// Starts all handlers of one event: who listens to all events, then, if the middleware lets it pass, the
+/// namespace's handlers, or else its fallbacks, and the socket's own.
 fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, routes: &Routes<C>) {
-    let own = context.own_handlers(event.name);
+    let socket = context.own();
+    run(context, event, routes.listeners());
+    for listener in socket.map(Own::any).into_iter().flatten() {
+        start(context, event, &listener);
+    }
+    if !pass(context, event, ack, routes) {
+        return;
+    }
+    let own = socket.map(|own| own.event(event.name)).unwrap_or_default();
     let mut handlers = routes.matching(event.name);
     if handlers.is_empty() && own.is_empty() {
         handlers = routes.fallbacks();
     }
     if handlers.is_empty() && own.is_empty() {
-        tracing::warn!(event = event.name, "no handler for this event: it is dropped");
+        context.failed(event.name, Failure::Unhandled);
         return;
     }
     let responder = ack.map(|id| Responder::new(id, handlers.len() + own.len()));
@@ -186,38 +197,88 @@ fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, r
     }
 }
 
-/// Starts these handlers, outside of any limit: for what happens once in a socket's life.
+/// Whether all of the middleware lets the event pass.
+fn pass<C: Context>(
+    context: &C,
+    event: &mut Event<'_>,
+    ack: Option<u64>,
+    routes: &Routes<C>,
+) -> bool {
+    let own = context.own().map(Own::guards).unwrap_or_default();
+    for guard in routes.guards().iter().chain(own.iter().map(|own| &**own)) {
+        let responder = ack.map(|id| Responder::new(id, 1));
+        event.responder = responder.clone();
+        let checked = catch_unwind(AssertUnwindSafe(|| guard.check(context, event)));
+        let failure = match checked {
+            Ok(Ok(())) => continue,
+            Ok(Err(failure)) => failure,
+            Err(_) => {
+                answer_panic(context, responder);
+                Failure::Panicked
+            }
+        };
+        context.failed(event.name, failure);
+        return false;
+    }
+    true
+}
+
+/// Starts these handlers, outside of any limit: for what happens once in a socket's life, or is told to whoever
+/// listens.
 pub fn run<C: Context>(context: &C, event: &mut Event<'_>, handlers: &[Erased<C>]) {
     for handler in handlers {
+        event.responder = None;
         start(context, event, handler);
     }
 }
 
+/// Starts one handler, outside of any limit.
+pub fn run_one<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<C>) {
+    event.responder = None;
+    start(context, event, handler);
+}
+
 /// Calls one handler and polls it once.
 fn start<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<C>) {
-    let name = event.name;
+    let responder = event.responder.clone();
+    event.given = None;
     let called = catch_unwind(AssertUnwindSafe(|| match handler.call(context, event) {
-        Ok(Called::Done) => None,
+        Ok(Called::Done(error)) => Ok(Poll::Ready(error)),
         Ok(Called::Running(mut running)) => {
             // Nobody is to be woken: what pends here is polled again as soon as it is a task.
             match running.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
-                Poll::Ready(()) => None,
-                Poll::Pending => Some(running),
+                Poll::Ready(error) => Ok(Poll::Ready(error)),
+                Poll::Pending => Err(running),
             }
         }
         Err(rejection) => {
-            tracing::warn!(event = name, %rejection, "the handler was not called");
-            if let Some(responder) = event.responder.take() {
-                let refusal: Result<(), &str> = Err(rejection.message());
-                responder.answer(context, &refusal);
+            if let Some(responder) = event.responder.take().or(event.given.take()) {
+                responder.answer(context, &Err::<(), _>(rejection.message()));
             }
-            None
+            context.failed(event.name, Failure::Rejected(rejection.into_message()));
+            Ok(Poll::Pending)
         }
     }));
+    // A handler that answers by hand may have done so.
+    let responder = event.given.take().or(responder);
     match called {
-        Ok(None) => {}
-        Ok(Some(running)) => context.spawn(Box::pin(Task::new(context.clone(), running))),
-        Err(_) => tracing::error!(event = name, "the handler panicked"),
+        Ok(Ok(Poll::Ready(None) | Poll::Pending)) => {}
+        Ok(Ok(Poll::Ready(Some(error)))) => context.failed(event.name, Failure::Returned(error)),
+        Ok(Err(running)) => {
+            let task = Task::new(context.clone(), event.name.into(), responder, running);
+            context.spawn(Box::pin(task));
+        }
+        Err(_) => {
+            answer_panic(context, responder);
+            context.failed(event.name, Failure::Panicked);
+        }
+    }
+}
+
+/// What the sender hears of a panic: that it was not its own fault, and nothing else.
+fn answer_panic<C: Context>(context: &C, responder: Option<Responder>) {
+    if let Some(responder) = responder {
+        responder.answer(context, &Err::<(), _>("internal error"));
     }
 }
 
@@ -229,14 +290,18 @@ thread_local! {
 /// One running handler.
 struct Task<C: Context> {
     place: Arc<Place<C>>,
-    running: Running,
+    event: Box<str>,
+    /// For the case that it panics.
+    responder: Option<Responder>,
+    running: Handling,
 }
 
 impl<C: Context> Task<C> {
     /// Takes a place, which is free again when the task is dropped.
-    fn new(context: C, running: Running) -> Self {
+    fn new(context: C, event: Box<str>, responder: Option<Responder>, running: Handling) -> Self {
         context.places().taken.fetch_add(1, Ordering::AcqRel);
-        Self { place: Arc::new(Place { context, taken: AtomicBool::new(true) }), running }
+        let place = Arc::new(Place { context, taken: AtomicBool::new(true) });
+        Self { place, event, responder, running }
     }
 }
 
@@ -256,10 +321,20 @@ impl<C: Context> Future for Task<C> {
         POLLED.with_borrow_mut(|polled| polled.push(self.place.clone()));
         let _leave = Leave;
         let running = self.running.as_mut();
-        catch_unwind(AssertUnwindSafe(|| running.poll(cx))).unwrap_or_else(|_| {
-            tracing::error!("a handler panicked");
-            Poll::Ready(())
-        })
+        let polled = catch_unwind(AssertUnwindSafe(|| running.poll(cx)));
+        if matches!(polled, Ok(Poll::Pending)) {
+            return Poll::Pending;
+        }
+        let context = self.place.context.clone();
+        match polled {
+            Ok(Poll::Pending | Poll::Ready(None)) => {}
+            Ok(Poll::Ready(Some(error))) => context.failed(&self.event, Failure::Returned(error)),
+            Err(_) => {
+                answer_panic(&context, self.responder.take());
+                context.failed(&self.event, Failure::Panicked);
+            }
+        }
+        Poll::Ready(())
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Event<'a> {
     pub attachments: &'a [Bytes],
     /// Who answers the ack. `None` if the sender asked for none, or a handler has taken it.
     pub(crate) responder: Option<Responder>,
+    /// The right to answer that a handler has taken to use it by hand.
+    pub(crate) given: Option<Responder>,
 }
 
 /// Makes a handler's parameter from the event.
@@ -57,6 +59,10 @@ impl Rejection {
     /// A rejection with a sentence for whoever sent the event.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into() }
+    }
+
+    pub(crate) fn into_message(self) -> Cow<'static, str> {
+        self.message
     }
 
     /// The sentence.

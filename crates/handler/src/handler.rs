@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::Running;
+use crate::Handling;
 use crate::call::{Async, Called, Sync};
 use crate::context::Context;
 use crate::event::{Event, FromEvent, Rejection};
@@ -29,6 +29,11 @@ pub trait Handler<C, M>: Send + std::marker::Sync + 'static {
     fn call(&self, context: &C, event: &mut Event<'_>) -> Result<Called, Rejection>;
 }
 
+/// The error that a handler returned, if it did, as JSON.
+fn failure<T: Serialize>(reply: &T) -> Option<Box<str>> {
+    sockeye_socketio::failure(reply).map(Into::into)
+}
+
 macro_rules! handlers {
     ($($extractor:ident)*) => {
         #[allow(non_snake_case, reason = "a parameter is named after its type")]
@@ -43,10 +48,11 @@ macro_rules! handlers {
                 $(let $extractor = $extractor::from_event(context, event)?;)*
                 let responder = event.responder.take();
                 let reply = self($($extractor,)*);
+                let error = failure(&reply);
                 if let Some(responder) = responder {
                     responder.answer(context, &reply);
                 }
-                Ok(Called::Done)
+                Ok(Called::Done(error))
             }
         }
 
@@ -61,15 +67,17 @@ macro_rules! handlers {
             fn call(&self, context: &C, event: &mut Event<'_>) -> Result<Called, Rejection> {
                 $(let $extractor = $extractor::from_event(context, event)?;)*
                 let future = self($($extractor,)*);
-                let running: Running = match event.responder.take() {
+                let running: Handling = match event.responder.take() {
                     None => Box::pin(async move {
-                        future.await;
+                        failure(&future.await)
                     }),
                     Some(responder) => {
                         let context = context.clone();
                         Box::pin(async move {
                             let reply = future.await;
+                            let error = failure(&reply);
                             responder.answer(&context, &reply);
+                            error
                         })
                     }
                 };

@@ -14,17 +14,27 @@ mod context;
 mod data;
 mod dispatch;
 mod event;
+mod failure;
+mod guard;
 mod handler;
+mod own;
 mod routes;
 
 pub use ack::Ack;
 pub use call::Called;
 pub use context::Context;
 pub use data::Data;
-pub use dispatch::{Dispatch, Limits, Places, run, yield_place};
+pub use dispatch::{Dispatch, Limits, Places, run, run_one, yield_place};
 pub use event::{Event, FromEvent, Rejection};
+pub use failure::Failure;
+pub use guard::{ErasedGuard, Guard, Passing};
 pub use handler::Handler;
+pub use own::{HandlerId, Own, Topic};
 pub use routes::{Erased, Routes};
 
-/// A handler's future, boxed: it answers the ack itself.
+/// A handler's future, boxed: it answers the ack itself. Its output is the error that the handler returned, if
+/// it did, as JSON.
+pub type Handling = std::pin::Pin<Box<dyn Future<Output = Option<Box<str>>> + Send>>;
+
+/// A handler that goes on as a task.
 pub type Running = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

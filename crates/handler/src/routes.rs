@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use crate::call::Called;
 use crate::context::Context;
 use crate::event::{Event, Rejection};
+use crate::guard::{ErasedGuard, Guard};
 use crate::handler::Handler;
 
 /// A handler of which only the context's type is known.
@@ -48,11 +49,13 @@ impl<C, M, H: Handler<C, M>> Route<C> for Typed<H, M> {
 pub struct Routes<C> {
     by_event: HashMap<Box<str>, Vec<Erased<C>>>,
     fallback: Vec<Erased<C>>,
+    any: Vec<Erased<C>>,
+    guards: Vec<ErasedGuard<C>>,
 }
 
 impl<C> Default for Routes<C> {
     fn default() -> Self {
-        Self { by_event: HashMap::new(), fallback: Vec::new() }
+        Self { by_event: HashMap::new(), fallback: Vec::new(), any: Vec::new(), guards: Vec::new() }
     }
 }
 
@@ -65,6 +68,24 @@ impl<C: Context> Routes<C> {
     /// Adds a handler for the events that no other handler is for.
     pub fn fallback<M: 'static>(&mut self, handler: impl Handler<C, M>) {
         self.fallback.push(Erased::new(handler));
+    }
+
+    /// Adds a listener to all events, before their handlers.
+    pub fn any<M: 'static>(&mut self, handler: impl Handler<C, M>) {
+        self.any.push(Erased::new(handler));
+    }
+
+    /// Adds a middleware, which decides whether an event reaches its handlers.
+    pub fn guard<M: 'static>(&mut self, guard: impl Guard<C, M>) {
+        self.guards.push(ErasedGuard::new(guard));
+    }
+
+    pub(crate) fn listeners(&self) -> &[Erased<C>] {
+        &self.any
+    }
+
+    pub(crate) fn guards(&self) -> &[ErasedGuard<C>] {
+        &self.guards
     }
 
     /// The handlers for the events named `event`.

@@ -11,8 +11,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use bytes::Bytes;
 use serde::Serialize;
 use sockeye_handler::{
-    Ack, Context, Data, Dispatch, Erased, Event, Handler, Limits, Places, Rejection, Routes,
-    Running, yield_place,
+    Ack, Context, Data, Dispatch, Erased, Event, Failure, Handler, Limits, Own, Places, Rejection,
+    Routes, Running, Topic, yield_place,
 };
 
 /// A socket that notes what becomes of it.
@@ -24,7 +24,8 @@ struct Inner {
     acks: Mutex<Vec<String>>,
     tasks: Mutex<Vec<Running>>,
     places: Places,
-    own: Mutex<Vec<Arc<Erased<Socket>>>>,
+    own: Own<Socket>,
+    failures: Mutex<Vec<String>>,
     routes: Routes<Socket>,
     gone: AtomicBool,
     woken: AtomicUsize,
@@ -50,8 +51,12 @@ impl Context for Socket {
         &self.0.places
     }
 
-    fn own_handlers(&self, event: &str) -> Vec<Arc<Erased<Self>>> {
-        if event == "own" { self.0.own.lock().unwrap().clone() } else { Vec::new() }
+    fn own(&self) -> Option<&Own<Self>> {
+        Some(&self.0.own)
+    }
+
+    fn failed(&self, event: &str, failure: Failure) {
+        self.0.failures.lock().unwrap().push(format!("{event}: {failure}"));
     }
 
     fn wake(&self) {
@@ -301,7 +306,11 @@ fn places_are_not_lost() {
         session.socket.poll_tasks();
         session.socket.0.tasks.lock().unwrap().clear();
         session.event("e", "", Some(1));
-        assert_eq!(session.socket.acks(), ["31[1]"], "{event}");
+        let mut acks = session.socket.acks();
+        if event.ends_with("panic") {
+            assert_eq!(acks.remove(0), r#"30[{"error":"internal error"}]"#, "{event}");
+        }
+        assert_eq!(acks, ["31[1]"], "{event}");
     }
 }
 
@@ -378,8 +387,8 @@ fn own_handlers_and_fallbacks() {
     let [a, b, c] = [log.clone(), log.clone(), log.clone()];
     let mut session = Session::new(1).on("known", move || a.write("known"));
     session.routes().fallback(move || b.write("fallback"));
-    let own = Arc::new(Erased::new(move || c.write("own")));
-    session.socket.0.own.lock().unwrap().push(own);
+    let own = Erased::new(move || c.write("own"));
+    session.socket.0.own.add(Topic::Event("own".into()), own, (false, false), || true);
     for event in ["known", "own", "unknown"] {
         session.event(event, "", None);
     }

@@ -91,6 +91,7 @@ impl Socket {
             // Held back until the socket is connected, or refused.
             return Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?);
         }
+        let heard = self.is_heard().then(|| packet.clone());
         let mut entry = Some(Entry::Packet(packet));
         let pushed = poll_fn(|cx| {
             if self.is_connected() {
@@ -99,12 +100,16 @@ impl Socket {
                 Poll::Ready(Err(()))
             }
         });
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             pushed = pushed => pushed.map_err(|()| EmitError::Disconnected),
             // The socket may leave its namespace while the session stays.
             _ = self.closed() => Err(EmitError::Disconnected),
+        };
+        if let (Ok(()), Some(packet)) = (&outcome, heard) {
+            self.heard(&packet);
         }
+        outcome
     }
 
     /// Sends an event if the client can be written to right now, and drops it if not: for what the

@@ -33,6 +33,7 @@ mod emit;
 pub mod engine;
 mod extract;
 mod link;
+mod listen;
 mod local;
 mod metrics;
 mod namespace;
@@ -51,7 +52,6 @@ pub use builder::{ServerBuilder, SocketIo};
 pub use connect::{Middleware, Refusal, Verdict};
 pub use emit::{EmitError, TryEmitError};
 pub use extract::{EventName, State};
-pub use local::HandlerId;
 pub use metrics::{Counts, Ends, Faults, Metrics, Reason, Refusals, TurnedAways};
 pub use namespace::Namespace;
 pub use operators::{Broadcast, Rooms};
@@ -62,7 +62,9 @@ pub use site::HttpService;
 pub use socket::Socket;
 
 pub use sockeye_engineio::{Refusal as HandshakeRefusal, Sid};
-pub use sockeye_handler::{Data, Event, FromEvent, Handler, Rejection};
+pub use sockeye_handler::{
+    Data, Event, Failure, FromEvent, Guard, Handler, HandlerId, Passing, Rejection,
+};
 pub use sockeye_net::http::Incoming;
 pub use sockeye_net::rate::Rate;
 pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};

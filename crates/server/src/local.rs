@@ -2,14 +2,13 @@
 //! awaits.
 
 use std::any::{Any, TypeId};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye_handler::{Erased, Handler};
+use sockeye_handler::Own;
 use tokio::sync::{Notify, oneshot};
 
 use crate::emit::EmitError;
@@ -26,24 +25,13 @@ pub(crate) struct Local {
     /// JSON.
     data: Mutex<Option<Box<str>>>,
     extensions: Mutex<HashMap<TypeId, Extension>>,
-    handlers: Mutex<Vec<Own>>,
-    next_handler: AtomicU64,
+    /// Handlers, listeners and middleware.
+    pub(crate) own: Own<Socket>,
     acks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     pub(crate) closed: Notify,
 }
 
 type Extension = Arc<dyn Any + Send + Sync>;
-
-/// A handler that belongs to one socket.
-struct Own {
-    id: u64,
-    event: Box<str>,
-    handler: Arc<Erased<Socket>>,
-}
-
-/// Names a handler of one socket's own, to take it [off](Socket::off) again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HandlerId(u64);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,11 +43,6 @@ fn unwrap<T: Send + Sync + 'static>(extension: Extension) -> Option<T> {
 }
 
 impl Local {
-    pub(crate) fn handlers(&self, event: &str) -> Vec<Arc<Erased<Socket>>> {
-        let handlers = lock(&self.handlers);
-        handlers.iter().filter(|own| &*own.event == event).map(|own| own.handler.clone()).collect()
-    }
-
     /// The answer with this id will go to `answer`.
     pub(crate) fn await_ack(
         &self,
@@ -86,41 +69,14 @@ impl Local {
     /// Drops what must not outlive the connection: a handler that holds its own socket would keep
     /// both alive for ever, and who awaits an ack must learn that none will come.
     pub(crate) fn disconnected(&self) {
-        let handlers = std::mem::take(&mut *lock(&self.handlers));
+        self.own.clear();
         let acks = std::mem::take(&mut *lock(&self.acks));
-        drop((handlers, acks));
+        drop(acks);
         self.closed.notify_waiters();
     }
 }
 
 impl Socket {
-    /// Adds a handler for this socket alone, in the style of the JavaScript API. It runs beside
-    /// those of the [namespace](crate::Namespace::on) and is dropped when the socket disconnects.
-    ///
-    /// Prefer the namespace's: they cost a socket nothing.
-    pub fn on<M: 'static>(&self, event: &str, handler: impl Handler<Self, M>) -> HandlerId {
-        let local = self.local();
-        let id = local.next_handler.fetch_add(1, Ordering::Relaxed);
-        let handler = Arc::new(Erased::new(handler));
-        let mut handlers = lock(&local.handlers);
-        if self.disconnect_reason().is_none() {
-            handlers.push(Own { id, event: event.into(), handler });
-        }
-        HandlerId(id)
-    }
-
-    /// Takes a handler of this socket's own off again. `false` if it is gone.
-    pub fn off(&self, handler: HandlerId) -> bool {
-        let Some(local) = self.local_if_used() else { return false };
-        let mut handlers = lock(&local.handlers);
-        let before = handlers.len();
-        let removed: Vec<_> = handlers.extract_if(.., |own| own.id == handler.0).collect();
-        let found = handlers.len() < before;
-        drop(handlers);
-        drop(removed);
-        found
-    }
-
     /// Keeps `data` with the socket: something that can be serialised, since it is what other
     /// servers of a cluster can see of the socket.
     ///

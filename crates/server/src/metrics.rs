@@ -33,6 +33,10 @@ pub(crate) struct Counters {
     pub(crate) events_queued: Counter,
     pub(crate) connects_refused: Counter,
     pub(crate) violations: Counter,
+    pub(crate) handler_errors: Counter,
+    pub(crate) handler_panics: Counter,
+    pub(crate) events_refused: Counter,
+    pub(crate) events_unhandled: Counter,
     pub(crate) many_attachments: Counter,
 }
 
@@ -66,6 +70,14 @@ pub struct Metrics {
     pub connects_refused: u64,
     /// Sessions that ended because the client broke the Socket.IO protocol or one of its limits.
     pub violations: u64,
+    /// Errors that handlers returned.
+    pub handler_errors: u64,
+    /// Handlers and packet middleware that panicked; their sockets were disconnected.
+    pub handler_panics: u64,
+    /// Events that a packet middleware refused, or whose data were not what a handler takes.
+    pub events_refused: u64,
+    /// Events that no handler was for.
+    pub events_unhandled: u64,
     /// Events that were emitted with more than 10 attachments, at which JavaScript clients disconnect.
     pub many_attachments: u64,
     /// Requests that were refused by reason: they opened no session, or named none that is open.
@@ -157,6 +169,10 @@ impl Counters {
             events_queued: self.events_queued.value(),
             connects_refused: self.connects_refused.value(),
             violations: self.violations.value(),
+            handler_errors: self.handler_errors.value(),
+            handler_panics: self.handler_panics.value(),
+            events_refused: self.events_refused.value(),
+            events_unhandled: self.events_unhandled.value(),
             many_attachments: self.many_attachments.value(),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use sockeye_handler::{Erased, Handler, Routes};
+use sockeye_handler::{Erased, Failure, Guard, Handler, Routes};
 use sockeye_hub::Hub;
 
 use crate::config::Config;
@@ -34,8 +34,13 @@ pub struct Namespace {
     pub(crate) middleware: Vec<Gate>,
     pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
+    pub(crate) outgoing: Vec<Erased<Socket>>,
+    pub(crate) errors: Vec<Box<ErrorHook>>,
     pub(crate) state: StateMap,
 }
+
+/// Hears what went wrong with an event.
+type ErrorHook = dyn Fn(&Socket, &str, &Failure) + Send + Sync;
 
 /// Values by their type.
 pub(crate) type StateMap = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
@@ -50,6 +55,8 @@ impl Namespace {
             middleware: Vec::new(),
             connect: Vec::new(),
             disconnect: Vec::new(),
+            outgoing: Vec::new(),
+            errors: Vec::new(),
             state: StateMap::new(),
         }
     }
@@ -123,6 +130,58 @@ impl Namespace {
         self
     }
 
+    /// Adds a middleware for the events of all sockets: it decides whether an event reaches its handlers.
+    /// Several are asked in the order of their registration, then the
+    /// [socket's own](Socket::packet_middleware).
+    ///
+    /// It is a function of [extractors](Self::on), not async, since no event may overtake another. When it
+    /// returns an error, the event is dropped, its ack answered with `{"error": error}`, and
+    /// [`on_error`](Self::on_error) hears of it. Listeners to [all events](Self::on_any) are told before.
+    ///
+    /// ```
+    /// use sockeye_server::{EventName, Namespace, Socket};
+    ///
+    /// let chat = Namespace::new("/").packet_middleware(|socket: Socket, EventName(event)| {
+    ///     let admin = socket.rooms().iter().any(|room| &**room == "admins");
+    ///     if event.starts_with("admin:") && !admin { Err("not authorized") } else { Ok(()) }
+    /// });
+    /// ```
+    #[doc(alias = "use")]
+    pub fn packet_middleware<M: 'static>(mut self, middleware: impl Guard<Socket, M>) -> Self {
+        self.routes.guard(middleware);
+        self
+    }
+
+    /// Adds a listener to all events of all sockets. It is told first, before middleware and handlers, and
+    /// what it returns answers nothing. [`EventName`](crate::EventName) has the event's name.
+    #[doc(alias = "onAny")]
+    pub fn on_any<M: 'static>(mut self, listener: impl Handler<Socket, M>) -> Self {
+        self.routes.any(listener);
+        self
+    }
+
+    /// Adds a listener to all events that are queued for a client; see [`Socket::on_any_outgoing`].
+    #[doc(alias = "onAnyOutgoing")]
+    pub fn on_any_outgoing<M: 'static>(mut self, listener: impl Handler<Socket, M>) -> Self {
+        self.outgoing.push(Erased::new(listener));
+        self
+    }
+
+    /// Hears of every event, by its name, with which something went wrong: what an extractor did not take, what
+    /// a middleware refused, what a handler returned as an error, a panic, and that nobody handles it. The
+    /// event `connect` is the [`on_connect`](Self::on_connect) handlers'.
+    ///
+    /// All of that is logged and [counted](crate::Metrics), too, and the client's ack is answered; after a panic,
+    /// the socket is disconnected.
+    #[doc(alias = "error")]
+    pub fn on_error(
+        mut self,
+        hook: impl Fn(&Socket, &str, &Failure) + Send + Sync + 'static,
+    ) -> Self {
+        self.errors.push(Box::new(hook));
+        self
+    }
+
     /// Called for each socket that was connected and is no more, once its [`on_connect`](Self::on_connect)
     /// handlers are done.
     ///
@@ -149,6 +208,8 @@ pub(crate) struct Inner {
     pub(crate) middleware: Vec<Gate>,
     pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
+    pub(crate) outgoing: Vec<Erased<Socket>>,
+    pub(crate) errors: Vec<Box<ErrorHook>>,
     pub(crate) state: StateMap,
     pub(crate) hub: Hub<Socket>,
     /// The next ack id: one counter for the namespace, as in Node.
@@ -158,9 +219,22 @@ pub(crate) struct Inner {
 
 impl Inner {
     pub(crate) fn new(namespace: Namespace, server: Arc<Core>) -> Self {
-        let Namespace { path, routes, middleware, connect, disconnect, state } = namespace;
+        let Namespace { path, routes, middleware, connect, disconnect, outgoing, errors, state } =
+            namespace;
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
-        Self { path, routes, middleware, connect, disconnect, state, hub, next_ack, server }
+        Self {
+            path,
+            routes,
+            middleware,
+            connect,
+            disconnect,
+            outgoing,
+            errors,
+            state,
+            hub,
+            next_ack,
+            server,
+        }
     }
 
     pub(crate) fn counters(&self) -> &Counters {

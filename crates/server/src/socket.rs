@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_engineio::{CloseReason, Sid, Transport};
+use sockeye_handler::Failure;
 use sockeye_hub::{Packet, Slot};
 use sockeye_net::Wired;
 use sockeye_outbox::{Class, Outbox, Refused};
@@ -45,6 +47,9 @@ pub(crate) struct Inner {
 const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
 const DISCONNECTED: u8 = 2;
+/// A bit beside the phase: somebody listens to what is emitted. Nobody else has to look for it: it makes
+/// `CONNECTED` another number.
+const HEARD: u8 = 4;
 
 /// Where a socket stands.
 ///
@@ -88,6 +93,8 @@ impl Socket {
         link: Arc<Link>,
         auth: Option<Box<str>>,
     ) -> Self {
+        let heard = if namespace.outgoing.is_empty() { 0 } else { HEARD };
+        let phase = AtomicU8::new(CONNECTING | heard);
         Self {
             inner: Arc::new(Inner {
                 id,
@@ -95,7 +102,7 @@ impl Socket {
                 session: link.session.clone(),
                 link,
                 slot: OnceLock::new(),
-                phase: AtomicU8::new(CONNECTING),
+                phase,
                 state: Mutex::new(State::Connecting { held: Vec::new(), held_bytes: 0 }),
                 auth,
                 local: OnceLock::new(),
@@ -137,7 +144,7 @@ impl Socket {
     /// Whether events go both ways: the middleware has agreed, and nobody has disconnected.
     #[doc(alias = "connected")]
     pub fn is_connected(&self) -> bool {
-        self.inner.phase.load(Ordering::Acquire) == CONNECTED
+        self.inner.phase.load(Ordering::Acquire) & !HEARD == CONNECTED
     }
 
     /// Why the socket is not connected any more.
@@ -258,7 +265,7 @@ impl Socket {
             }
         }
         *state = State::Connected;
-        self.inner.phase.store(CONNECTED, Ordering::Release);
+        self.enter_phase(CONNECTED);
     }
 
     /// Leaves the namespace, its rooms and whoever awaits an ack. `false` if it had left before.
@@ -268,7 +275,7 @@ impl Socket {
             if matches!(*state, State::Disconnected(_)) {
                 return false;
             }
-            self.inner.phase.store(DISCONNECTED, Ordering::Release);
+            self.enter_phase(DISCONNECTED);
             std::mem::replace(&mut *state, State::Disconnected(reason))
         };
         drop(held);
@@ -289,7 +296,24 @@ impl Socket {
         class: Class,
         source: Source,
     ) -> Result<(), Undelivered> {
-        if self.inner.phase.load(Ordering::Acquire) != CONNECTED {
+        let phase = self.inner.phase.load(Ordering::Acquire);
+        if phase == CONNECTED {
+            return self.push(packet, class);
+        }
+        let outcome = self.deliver_or_hold(packet, class, source);
+        if phase & HEARD != 0 && outcome.is_ok() {
+            self.heard(packet);
+        }
+        outcome
+    }
+
+    fn deliver_or_hold(
+        &self,
+        packet: &Arc<Packet>,
+        class: Class,
+        source: Source,
+    ) -> Result<(), Undelivered> {
+        {
             let mut state = self.state();
             match &mut *state {
                 State::Connected => {}
@@ -309,6 +333,10 @@ impl Socket {
                 }
             }
         }
+        self.push(packet, class)
+    }
+
+    fn push(&self, packet: &Arc<Packet>, class: Class) -> Result<(), Undelivered> {
         self.inner.session.push(Entry::Packet(packet.clone()), class).map_err(|refused| {
             match refused {
                 Refused::Full(_) => Undelivered::Full,
@@ -343,6 +371,25 @@ impl Socket {
             self.inner.namespace.counters().volatile_dropped.count();
         }
         outcome
+    }
+
+    fn enter_phase(&self, phase: u8) {
+        // Only the bit may change meanwhile: the state's lock is held.
+        let heard = self.inner.phase.load(Ordering::Acquire) & HEARD;
+        let before = self.inner.phase.swap(phase | heard, Ordering::AcqRel);
+        if before & HEARD != heard {
+            self.hear();
+        }
+    }
+
+    /// From here on, somebody listens to what is emitted.
+    pub(crate) fn hear(&self) {
+        self.inner.phase.fetch_or(HEARD, Ordering::AcqRel);
+    }
+
+    /// Whether somebody listens to what is emitted.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.inner.phase.load(Ordering::Acquire) & HEARD != 0
     }
 
     pub(crate) fn outbox(&self) -> &Outbox<Entry> {
@@ -393,8 +440,32 @@ impl sockeye_handler::Context for Socket {
         self.outbox().notify();
     }
 
-    fn own_handlers(&self, event: &str) -> Vec<Arc<sockeye_handler::Erased<Self>>> {
-        self.local_if_used().map(|local| local.handlers(event)).unwrap_or_default()
+    fn own(&self) -> Option<&sockeye_handler::Own<Self>> {
+        self.local_if_used().map(|local| &local.own)
+    }
+
+    fn failed(&self, event: &str, failure: Failure) {
+        let (namespace, counters) = (&self.inner.namespace, self.inner.namespace.counters());
+        match &failure {
+            Failure::Panicked => counters.handler_panics.count(),
+            Failure::Returned(_) => counters.handler_errors.count(),
+            Failure::Unhandled => counters.events_unhandled.count(),
+            _ => counters.events_refused.count(),
+        };
+        if failure == Failure::Panicked {
+            tracing::error!(event, socket = self.id(), namespace = self.namespace(), "{failure}");
+        } else {
+            tracing::warn!(event, socket = self.id(), namespace = self.namespace(), "{failure}");
+        }
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            namespace.errors.iter().for_each(|hook| hook(self, event, &failure));
+        }));
+        if told.is_err() {
+            tracing::error!(namespace = self.namespace(), "a hook for errors panicked");
+        }
+        if failure == Failure::Panicked {
+            self.disconnect();
+        }
     }
 }
 

@@ -11,8 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use sockeye_handler::{Called, Event};
-use sockeye_socketio::DisconnectReason;
+use sockeye_handler::{Called, Context as _, Event, Failure};
 
 use crate::connect::{Connecting, Refusal};
 use crate::link::Command;
@@ -54,9 +53,8 @@ pub(super) fn greet(socket: &Socket) -> bool {
 
 /// Runs the disconnect handlers of a socket that was connected.
 pub(super) fn left(socket: &Socket) {
-    let reason = socket.disconnect_reason().map_or("", DisconnectReason::as_str);
     let handlers = &socket.inner.namespace.disconnect;
-    sockeye_handler::run(socket, &mut Event::new(reason, "", &[]), handlers);
+    sockeye_handler::run(socket, &mut Event::new("disconnect", "", &[]), handlers);
 }
 
 async fn pass(socket: Socket) -> Result<(), Refusal> {
@@ -79,14 +77,17 @@ async fn welcome(socket: Socket) {
             let auth = socket.auth().unwrap_or_default();
             handler.call(&socket, &mut Event::new("connect", auth, &[]))
         };
-        match called {
-            Ok(Called::Done) => {}
+        let error = match called {
+            Ok(Called::Done(error)) => error,
             Ok(Called::Running(running)) => running.await,
             Err(rejection) => {
-                tracing::warn!(socket = socket.id(), %rejection, "the connect handler was not called");
+                socket.failed("connect", Failure::Rejected(rejection.message().to_owned().into()));
                 socket.disconnect();
                 return;
             }
+        };
+        if let Some(error) = error {
+            socket.failed("connect", Failure::Returned(error));
         }
     }
 }
@@ -99,12 +100,7 @@ fn refused(socket: &Socket) -> Result<(), Refusal> {
 
 /// What a panic of a connect handler comes to.
 fn ended(socket: &Socket) {
-    tracing::error!(
-        socket = socket.id(),
-        namespace = socket.namespace(),
-        "a connect handler panicked"
-    );
-    socket.disconnect();
+    socket.failed("connect", Failure::Panicked);
 }
 
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -334,7 +334,7 @@ async fn fallbacks_take_what_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_the_handler_and_nothing_else() {
+async fn a_panic_takes_no_place_of_others() {
     fn panics() {
         panic!("on purpose, within a test");
     }
@@ -354,6 +354,9 @@ async fn a_panic_ends_the_handler_and_nothing_else() {
             for event in ["sync panic", "inline panic", "later panic"] {
                 // More often than there are places for handlers: none is lost.
                 peer.send_text(&format!("427[\"{event}\"]")).await;
+                peer.expect_text(r#"437[{"error":"internal error"}]"#).await;
+                peer.expect_text("41").await;
+                peer.join("/").await;
             }
         }
         sync(&mut peer).await;
@@ -366,10 +369,15 @@ async fn a_panic_ends_the_handler_and_nothing_else() {
 
 #[tokio::test]
 async fn a_panic_in_one_handler_does_not_keep_another_from_the_event() {
-    let namespace = root().on("e", || -> () { panic!("on purpose, within a test") }).on("e", || 1);
+    let (note, mut noted) = journal();
+    let namespace = root()
+        .on("e", || -> () { panic!("on purpose, within a test") })
+        .on("e", move || note.write("called"));
     let server = serve_namespace(namespace).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
-    ask(&mut peer, &[(r#"420["e"]"#, "430[1]")]).await;
+    ask(&mut peer, &[(r#"420["e"]"#, r#"430[{"error":"internal error"}]"#)]).await;
+    noted.expect(["called"]).await;
+    peer.expect_text("41").await;
 }
 
 /// An answer that cannot be encoded is no answer; nothing else happens.
