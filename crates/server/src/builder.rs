@@ -1,11 +1,15 @@
 //! How a Socket.IO server is made: the options beside those that [every server](crate::Builder) has.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashMap;
+
 use crate::bundle::Bundle;
+use crate::children::{Children, NamespaceHook};
 use crate::config::Config;
 use crate::namespace::{self, Namespace};
 use crate::options::{Builder, Options, millis};
@@ -19,8 +23,18 @@ pub type ServerBuilder = Builder<SocketIo>;
 pub struct SocketIo {
     config: Config,
     namespaces: Vec<Namespace>,
+    hooks: NamespaceHooks,
     bundle: Bundle,
     plain: Vec<PlainRoute>,
+}
+
+#[derive(Default)]
+struct NamespaceHooks(Vec<Box<NamespaceHook>>);
+
+impl fmt::Debug for NamespaceHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.len().fmt(f)
+    }
 }
 
 impl Default for ServerBuilder {
@@ -30,7 +44,8 @@ impl Default for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds a namespace. Of several with one path, the last counts.
+    /// Adds a namespace. Of several with one path, the last counts; [dynamic](Namespace::matching) ones are
+    /// tried in order.
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.kind.namespaces.push(namespace);
         self
@@ -75,6 +90,29 @@ impl ServerBuilder {
         let route = PlainRoute { path: slash(path).into(), namespace: slash(namespace).into() };
         self.kind.plain.retain(|other| other.path != route.path);
         self.kind.plain.push(route);
+        self
+    }
+
+    /// Whether a [dynamic namespace](Namespace::matching) is gone when its last socket has left. Default: yes;
+    /// in Node, no. Who keeps them should know that clients make up the names.
+    #[doc(alias = "cleanupEmptyChildNamespaces")]
+    pub fn cleanup_empty_namespaces(mut self, cleanup: bool) -> Self {
+        self.kind.config.cleanup_empty_namespaces = cleanup;
+        self
+    }
+
+    /// The most [dynamic namespaces](Namespace::matching) there may be at a time; clients that ask for
+    /// another one are refused with `too many namespaces`. Default: 100 000; Node has no limit.
+    pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
+        self.kind.config.max_dynamic_namespaces = namespaces;
+        self
+    }
+
+    /// Calls `hook` with the name of each [dynamic namespace](Namespace::matching) that comes to be, before its
+    /// first socket is let in.
+    #[doc(alias = "new_namespace")]
+    pub fn on_namespace(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.kind.hooks.0.push(Box::new(hook));
         self
     }
 
@@ -163,17 +201,21 @@ impl ServerBuilder {
 
     /// The server, not listening yet.
     pub fn build(self) -> Server {
-        let Self { options, kind: SocketIo { mut config, namespaces, bundle, plain } } = self;
+        let Self { options, kind: SocketIo { mut config, namespaces, hooks, bundle, plain } } =
+            self;
         config.max_buffered_bytes = options.transport.max_buffered_bytes;
         let core = Arc::new(Core::new(config));
-        let namespaces = namespaces
-            .into_iter()
-            .map(|namespace| {
-                let path = namespace.path.clone();
-                (path, Arc::new(namespace::Inner::new(namespace, core.clone())))
-            })
-            .collect();
+        let (mut fixed, mut dynamic) = (HashMap::new(), Vec::new());
+        for Namespace { path, names, handlers } in namespaces {
+            if let Some(names) = names {
+                dynamic.push((path, names, handlers));
+            } else {
+                let inner = namespace::Inner::new(path.clone(), handlers, core.clone());
+                fixed.insert(path, Arc::new(inner));
+            }
+        }
+        let children = Children::new(dynamic, hooks.0, core.clone());
         let site = options.build();
-        Server { inner: Arc::new(Inner { site, core, namespaces, bundle, plain }) }
+        Server { inner: Arc::new(Inner { site, core, namespaces: fixed, children, bundle, plain }) }
     }
 }

@@ -19,7 +19,7 @@ use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode};
 use sockeye_transport::{Entry, Flow, Handler, Shared};
 
 use crate::connect::Refusal;
-use crate::link::{Command, Link};
+use crate::link::{Command, Finding, Found, Link};
 use crate::local::Answer;
 use crate::namespace;
 use crate::server::Inner;
@@ -39,6 +39,8 @@ pub(crate) struct Client {
     /// Sockets whose middleware or connect handlers are running, those that have left meanwhile
     /// included.
     asked: u32,
+    /// Namespaces of which it is being decided whether they are there.
+    finding: Vec<Finding>,
     dispatch: Dispatch<Socket>,
     /// Why the sockets end, where Engine.IO has no word for it.
     reason: Option<DisconnectReason>,
@@ -71,6 +73,7 @@ impl Client {
             protocol,
             sockets: SmallVec::new(),
             asked: 0,
+            finding: Vec::new(),
             dispatch: Dispatch::default(),
             reason: None,
             refused: false,
@@ -101,6 +104,7 @@ impl Client {
                 }
             }
             Event::Disconnect { namespace } => {
+                self.finding.retain(|finding| *finding.path != *namespace);
                 if let Some(position) = self.position(&namespace) {
                     self.end(position, DisconnectReason::ClientNamespaceDisconnect);
                 }
@@ -110,29 +114,57 @@ impl Client {
     }
 
     fn connect(&mut self, path: &str, auth: Option<&str>) -> Flow {
-        let Some(namespace) = self.server.namespace(path) else {
-            self.refuse(path, &Refusal::new("Invalid namespace"));
-            return ControlFlow::Continue(());
-        };
         if self.asked as usize >= self.server.core.config.socketio.max_namespaces {
             tracing::debug!(target: "socket.io:client", "too many namespaces are being joined");
             return ControlFlow::Break(CloseReason::ForcedClose);
         }
+        if let Some(namespace) = self.server.enter(path) {
+            self.join(namespace, auth);
+        } else if self.server.children.parents.is_empty() {
+            self.refuse(path, &Refusal::new("Invalid namespace"));
+        } else {
+            let finding = Finding { path: path.into(), auth: auth.map(Into::into) };
+            match entrance::find(&self.server, &self.link, &finding) {
+                Some(found) => self.found(path, auth, found),
+                None => {
+                    self.asked += 1;
+                    self.finding.push(finding);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The dynamic namespaces were asked for this name.
+    fn found(&mut self, path: &str, auth: Option<&str>, found: Found) {
+        let (parent, captures) = match found {
+            Ok(found) => found,
+            Err(refusal) => return self.refuse(path, &refusal),
+        };
+        match self.server.children.create(path, &parent, captures) {
+            Some(namespace) => self.join(namespace, auth),
+            None => self.refuse(path, &Refusal::new("too many namespaces")),
+        }
+    }
+
+    /// A socket for a namespace that has a place for it.
+    fn join(&mut self, namespace: Arc<namespace::Inner>, auth: Option<&str>) {
         let Ok(id) = Shared::public_id() else {
-            self.refuse(path, &Refusal::new("no randomness for an id"));
-            return ControlFlow::Continue(());
+            self.refuse(&namespace.path, &Refusal::new("no randomness for an id"));
+            namespace.left();
+            return;
         };
         let socket = Socket::new(id, namespace.clone(), self.link.clone(), auth.map(Into::into));
         if !socket.enter() {
-            self.refuse(path, &Refusal::new("no id for the socket"));
-            return ControlFlow::Continue(());
+            self.refuse(&namespace.path, &Refusal::new("no id for the socket"));
+            namespace.left();
+            return;
         }
         self.sockets.push(Member { socket: socket.clone(), stage: Stage::Asking });
         match entrance::ask(&socket) {
             Some(answer) => self.answered(&socket, answer),
             None => self.asked += 1,
         }
-        ControlFlow::Continue(())
     }
 
     /// The middleware has answered.
@@ -206,6 +238,15 @@ impl Client {
             Command::Answered(socket, answer) => {
                 self.asked -= 1;
                 self.answered(&socket, answer);
+            }
+            Command::Found(finding, found) => {
+                self.asked -= 1;
+                let same = |other: &Finding| Arc::ptr_eq(&other.path, &finding.path);
+                // If it is not waited for any more, the client has left meanwhile.
+                if let Some(position) = self.finding.iter().position(same) {
+                    self.finding.swap_remove(position);
+                    self.found(&finding.path, finding.auth.as_deref(), found);
+                }
             }
             Command::Greeted(socket) => {
                 self.asked -= 1;

@@ -11,6 +11,8 @@ pub(crate) struct Config {
     pub(crate) max_buffered_bytes: usize,
     pub(crate) ack_timeout: Duration,
     pub(crate) max_pending_acks: usize,
+    pub(crate) cleanup_empty_namespaces: bool,
+    pub(crate) max_dynamic_namespaces: usize,
 }
 
 impl Default for Config {
@@ -21,6 +23,8 @@ impl Default for Config {
             handlers: sockeye_handler::Limits::default(),
             ack_timeout: Duration::from_secs(20),
             max_pending_acks: 4096,
+            cleanup_empty_namespaces: true,
+            max_dynamic_namespaces: 100_000,
         }
     }
 }

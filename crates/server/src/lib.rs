@@ -25,6 +25,7 @@
 mod ack;
 mod builder;
 mod bundle;
+mod children;
 mod client;
 mod config;
 mod connect;
@@ -39,6 +40,9 @@ mod metrics;
 mod namespace;
 mod operators;
 mod options;
+mod parent;
+mod path;
+mod pattern;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod server;
@@ -56,6 +60,8 @@ pub use metrics::{Counts, Ends, Faults, Metrics, Reason, Refusals, TurnedAways};
 pub use namespace::Namespace;
 pub use operators::{Broadcast, Rooms};
 pub use options::{Builder, Transport};
+pub use parent::ParentBroadcast;
+pub use path::{NamespaceName, Path};
 pub use server::Server;
 pub use service::SocketIoService;
 pub use site::HttpService;

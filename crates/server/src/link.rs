@@ -5,11 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sockeye_handler::Places;
 use sockeye_transport::Shared;
 
+use crate::children::Parent;
 use crate::connect::Refusal;
+use crate::pattern::Captures;
 use crate::socket::Socket;
 
 /// Word for a session's task.
 pub(crate) enum Command {
+    /// It is known whether a dynamic namespace has the name that was asked for.
+    Found(Finding, Found),
     /// The middleware has answered.
     Answered(Socket, Result<(), Refusal>),
     /// The connect handlers are done.
@@ -19,6 +23,16 @@ pub(crate) enum Command {
     /// The client is to be disconnected altogether.
     EndAll,
 }
+
+/// What a client waits for while it is decided whether there is a namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) path: Arc<str>,
+    pub(crate) auth: Option<Arc<str>>,
+}
+
+/// The dynamic namespace that has the name, and what stands in its places; or why there is none.
+pub(crate) type Found = Result<(Arc<Parent>, Captures), Refusal>;
 
 /// The session, as its sockets see it.
 pub(crate) struct Link {

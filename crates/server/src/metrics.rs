@@ -32,6 +32,7 @@ pub(crate) struct Counters {
     pub(crate) handed_back: Counter,
     pub(crate) events_queued: Counter,
     pub(crate) connects_refused: Counter,
+    pub(crate) namespaces_refused: Counter,
     pub(crate) violations: Counter,
     pub(crate) handler_errors: Counter,
     pub(crate) handler_panics: Counter,
@@ -68,6 +69,9 @@ pub struct Metrics {
     /// Clients that were not let into a namespace: refused by its middleware, or no such
     /// namespace.
     pub connects_refused: u64,
+    /// Namespaces that did not come to be because there were
+    /// [as many as there may](crate::ServerBuilder::max_dynamic_namespaces).
+    pub namespaces_refused: u64,
     /// Sessions that ended because the client broke the Socket.IO protocol or one of its limits.
     pub violations: u64,
     /// Errors that handlers returned.
@@ -168,6 +172,7 @@ impl Counters {
             handed_back: self.handed_back.value(),
             events_queued: self.events_queued.value(),
             connects_refused: self.connects_refused.value(),
+            namespaces_refused: self.namespaces_refused.value(),
             violations: self.violations.value(),
             handler_errors: self.handler_errors.value(),
             handler_panics: self.handler_panics.value(),

@@ -3,15 +3,20 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use sockeye_handler::{Erased, Failure, Guard, Handler, Routes};
 use sockeye_hub::Hub;
+use sockeye_socketio::Value;
 
+use crate::children::{Names, Parent};
 use crate::config::Config;
 use crate::connect::{Gate, Middleware};
 use crate::metrics::Counters;
+use crate::pattern::{Captures, Pattern};
 use crate::server::Core;
 use crate::socket::Socket;
 
@@ -30,6 +35,14 @@ use crate::socket::Socket;
 /// ```
 pub struct Namespace {
     pub(crate) path: Box<str>,
+    /// Of a dynamic one, whose path is only a word for it.
+    pub(crate) names: Option<Names>,
+    pub(crate) handlers: Handlers,
+}
+
+/// What a user registered: for a namespace, or for all children of a dynamic one.
+#[derive(Default)]
+pub(crate) struct Handlers {
     pub(crate) routes: Routes<Socket>,
     pub(crate) middleware: Vec<Gate>,
     pub(crate) connect: Vec<Erased<Socket>>,
@@ -49,19 +62,87 @@ impl Namespace {
     /// A namespace without handlers. A path without a leading `/` gets one, as in Node.
     pub fn new(path: &str) -> Self {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Self {
-            path: path.into(),
-            routes: Routes::default(),
-            middleware: Vec::new(),
-            connect: Vec::new(),
-            disconnect: Vec::new(),
-            outgoing: Vec::new(),
-            errors: Vec::new(),
-            state: StateMap::new(),
+        Self { path: path.into(), names: None, handlers: Handlers::default() }
+    }
+
+    /// All namespaces whose names have this pattern, each of which comes to be when the first client asks for
+    /// it. In the pattern, `{name}` stands for one or more characters that are no `/`, and `*`, at the end, for
+    /// one or more of any; of several places, each takes as little as it can. Handlers find what stood
+    /// there by [`Path<T>`](crate::Path), and the whole name by [`NamespaceName`](crate::NamespaceName).
+    ///
+    /// Each such namespace, a child, has sockets and rooms of its own, and shares the handlers, the middleware
+    /// and the [state](Self::state) registered here. When a client asks for a namespace that is not
+    /// there, the dynamic ones are tried in the order in which they were given to the
+    /// [builder](crate::ServerBuilder::namespace). When its last socket leaves, the child is gone; see
+    /// [`cleanup_empty_namespaces`](crate::ServerBuilder::cleanup_empty_namespaces) and
+    /// [`max_dynamic_namespaces`](crate::ServerBuilder::max_dynamic_namespaces). Whatever follows a `?` in a
+    /// name is a part of it.
+    ///
+    /// ```
+    /// use sockeye_server::{Namespace, Path, Server, Socket};
+    ///
+    /// let workspaces = Namespace::matching("/workspace-{id}")
+    ///     .on("whereami", |Path(id): Path<u32>| id);
+    /// let io = Server::builder().namespace(workspaces).build();
+    /// io.parent("/workspace-{id}").unwrap().emit("news", "for all workspaces").ok();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is no pattern: a place without a name or an end, two places with one name or nothing between them,
+    /// a `*` before the end.
+    #[doc(alias = "of")]
+    pub fn matching(pattern: &str) -> Self {
+        let path =
+            if pattern.starts_with('/') { pattern.to_owned() } else { format!("/{pattern}") };
+        match Pattern::parse(&path) {
+            Ok(pattern) => Self::parent(&path, Names::Pattern(pattern)),
+            Err(error) => panic!("{path:?} is no pattern of namespaces: {error}"),
         }
     }
 
-    /// The path.
+    /// All namespaces whose names match a regular expression: as [`matching`](Self::matching). As in Node it may
+    /// match anywhere in a name, unless `^` and `$` say otherwise. [`Path<T>`](crate::Path) has its
+    /// groups, by name or else by number.
+    #[cfg(feature = "regex")]
+    #[doc(alias = "of")]
+    pub fn regex(regex: regex::Regex) -> Self {
+        Self::parent(&regex.as_str().to_owned(), Names::Regex(regex))
+    }
+
+    /// All namespaces for whose names an async function says `true`: as [`matching`](Self::matching). It gets
+    /// the name and the `auth` of the client that asks first, and is asked again only when the namespace is not
+    /// there. Whether *this* client may enter is for the [middleware](Self::middleware), which sees each.
+    /// `title` stands for all of them in logs and [`Server::parent`](crate::Server::parent).
+    ///
+    /// What a client sends to the namespace before it is answered is lost while the function runs; official
+    /// clients wait for the answer. If it panics, the client is refused with `internal error`.
+    ///
+    /// ```
+    /// use sockeye_server::{Namespace, Value};
+    ///
+    /// # async fn exists(name: &str) -> bool { true }
+    /// let tenants = Namespace::dynamic("tenants", async |name: String, _auth: Option<Value>| {
+    ///     exists(&name).await
+    /// });
+    /// ```
+    #[doc(alias = "of")]
+    pub fn dynamic<F, A>(title: &str, decide: F) -> Self
+    where
+        F: Fn(String, Option<Value>) -> A + Send + Sync + 'static,
+        A: Future<Output = bool> + Send + 'static,
+    {
+        let decide = move |name, auth| -> Pin<Box<dyn Future<Output = bool> + Send>> {
+            Box::pin(decide(name, auth))
+        };
+        Self::parent(title, Names::Function(Box::new(decide)))
+    }
+
+    fn parent(path: &str, names: Names) -> Self {
+        Self { path: path.into(), names: Some(names), handlers: Handlers::default() }
+    }
+
+    /// The path; of a dynamic one, the pattern, the regular expression or the title.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -94,7 +175,7 @@ impl Namespace {
     /// [`Refusal`]: crate::Refusal
     #[doc(alias = "use")]
     pub fn middleware<M: 'static>(mut self, middleware: impl Middleware<M>) -> Self {
-        self.middleware.push(Gate::new(middleware));
+        self.handlers.middleware.push(Gate::new(middleware));
         self
     }
 
@@ -110,7 +191,7 @@ impl Namespace {
     /// If it panics, or an extractor fails, the socket is [disconnected](Socket::disconnect).
     #[doc(alias = "connection")]
     pub fn on_connect<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
-        self.connect.push(Erased::new(handler));
+        self.handlers.connect.push(Erased::new(handler));
         self
     }
 
@@ -119,14 +200,14 @@ impl Namespace {
     /// Handlers of one socket start in the order in which its events arrived. What a handler
     /// returns answers the ack; see [`Handler`].
     pub fn on<M: 'static>(mut self, event: &str, handler: impl Handler<Socket, M>) -> Self {
-        self.routes.on(event, handler);
+        self.handlers.routes.on(event, handler);
         self
     }
 
     /// Handles the events that no other handler is for; without one, they are dropped with a
     /// warning in the log.
     pub fn on_fallback<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
-        self.routes.fallback(handler);
+        self.handlers.routes.fallback(handler);
         self
     }
 
@@ -148,7 +229,7 @@ impl Namespace {
     /// ```
     #[doc(alias = "use")]
     pub fn packet_middleware<M: 'static>(mut self, middleware: impl Guard<Socket, M>) -> Self {
-        self.routes.guard(middleware);
+        self.handlers.routes.guard(middleware);
         self
     }
 
@@ -156,14 +237,14 @@ impl Namespace {
     /// what it returns answers nothing. [`EventName`](crate::EventName) has the event's name.
     #[doc(alias = "onAny")]
     pub fn on_any<M: 'static>(mut self, listener: impl Handler<Socket, M>) -> Self {
-        self.routes.any(listener);
+        self.handlers.routes.any(listener);
         self
     }
 
     /// Adds a listener to all events that are queued for a client; see [`Socket::on_any_outgoing`].
     #[doc(alias = "onAnyOutgoing")]
     pub fn on_any_outgoing<M: 'static>(mut self, listener: impl Handler<Socket, M>) -> Self {
-        self.outgoing.push(Erased::new(listener));
+        self.handlers.outgoing.push(Erased::new(listener));
         self
     }
 
@@ -178,7 +259,7 @@ impl Namespace {
         mut self,
         hook: impl Fn(&Socket, &str, &Failure) + Send + Sync + 'static,
     ) -> Self {
-        self.errors.push(Box::new(hook));
+        self.handlers.errors.push(Box::new(hook));
         self
     }
 
@@ -189,14 +270,14 @@ impl Namespace {
     /// [`DisconnectReason`](crate::DisconnectReason). The socket has left its rooms by then.
     #[doc(alias = "disconnect")]
     pub fn on_disconnect<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
-        self.disconnect.push(Erased::new(handler));
+        self.handlers.disconnect.push(Erased::new(handler));
         self
     }
 
     /// Gives the handlers a value, which they take as [`State<T>`](crate::State). One value of a
     /// type; the last counts.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.state.insert(TypeId::of::<T>(), Box::new(value));
+        self.handlers.state.insert(TypeId::of::<T>(), Box::new(value));
         self
     }
 }
@@ -204,36 +285,46 @@ impl Namespace {
 /// A namespace of a running server.
 pub(crate) struct Inner {
     pub(crate) path: Box<str>,
-    pub(crate) routes: Routes<Socket>,
-    pub(crate) middleware: Vec<Gate>,
-    pub(crate) connect: Vec<Erased<Socket>>,
-    pub(crate) disconnect: Vec<Erased<Socket>>,
-    pub(crate) outgoing: Vec<Erased<Socket>>,
-    pub(crate) errors: Vec<Box<ErrorHook>>,
-    pub(crate) state: StateMap,
+    handlers: Arc<Handlers>,
     pub(crate) hub: Hub<Socket>,
     /// The next ack id: one counter for the namespace, as in Node.
     pub(crate) next_ack: AtomicU64,
     pub(crate) server: Arc<Core>,
+    /// Of a dynamic one.
+    pub(crate) parent: Option<Arc<Parent>>,
+    pub(crate) captures: Captures,
+}
+
+impl Deref for Inner {
+    type Target = Handlers;
+
+    fn deref(&self) -> &Handlers {
+        &self.handlers
+    }
 }
 
 impl Inner {
-    pub(crate) fn new(namespace: Namespace, server: Arc<Core>) -> Self {
-        let Namespace { path, routes, middleware, connect, disconnect, outgoing, errors, state } =
-            namespace;
+    pub(crate) fn new(path: Box<str>, handlers: Handlers, server: Arc<Core>) -> Self {
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
-        Self {
-            path,
-            routes,
-            middleware,
-            connect,
-            disconnect,
-            outgoing,
-            errors,
-            state,
-            hub,
-            next_ack,
-            server,
+        let (handlers, captures) = (Arc::new(handlers), Captures::default());
+        Self { path, handlers, hub, next_ack, server, parent: None, captures }
+    }
+
+    pub(crate) fn child(
+        path: Box<str>,
+        captures: Captures,
+        parent: Arc<Parent>,
+        server: Arc<Core>,
+    ) -> Self {
+        let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
+        let handlers = parent.handlers.clone();
+        Self { path, handlers, hub, next_ack, server, parent: Some(parent), captures }
+    }
+
+    /// A socket has left, or was not let in.
+    pub(crate) fn left(&self) {
+        if let Some(parent) = &self.parent {
+            parent.leave(self);
         }
     }
 
@@ -250,7 +341,8 @@ impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace")
             .field("path", &self.path)
-            .field("events", &self.routes)
+            .field("names", &self.names)
+            .field("events", &self.handlers.routes)
             .finish_non_exhaustive()
     }
 }

@@ -12,11 +12,13 @@ use sockeye_handler::Running;
 
 use crate::builder::ServerBuilder;
 use crate::bundle::Bundle;
+use crate::children::Children;
 use crate::config::Config;
 use crate::emit::EmitError;
 use crate::metrics::{Counters, Metrics};
 use crate::namespace;
 use crate::operators::{Broadcast, Rooms};
+use crate::parent::ParentBroadcast;
 use crate::site::Site;
 use crate::tasks::Tasks;
 
@@ -42,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) site: Site,
     pub(crate) core: Arc<Core>,
     pub(crate) namespaces: HashMap<Box<str>, Arc<namespace::Inner>>,
+    /// Namespaces that come and go with their sockets.
+    pub(crate) children: Arc<Children>,
     pub(crate) bundle: Bundle,
     /// Where plain connections are taken.
     pub(crate) plain: Vec<PlainRoute>,
@@ -73,8 +77,14 @@ impl Core {
 }
 
 impl Inner {
-    pub(crate) fn namespace(&self, path: &str) -> Option<&Arc<namespace::Inner>> {
-        self.namespaces.get(path)
+    fn namespace(&self, path: &str) -> Option<Arc<namespace::Inner>> {
+        self.namespaces.get(path).cloned().or_else(|| self.children.find(path))
+    }
+
+    /// A namespace that is there, with a place for a socket, which
+    /// [`left`](namespace::Inner::left) gives back.
+    pub(crate) fn enter(&self, path: &str) -> Option<Arc<namespace::Inner>> {
+        self.namespaces.get(path).cloned().or_else(|| self.children.enter(path))
     }
 }
 
@@ -96,9 +106,33 @@ impl Server {
         }
     }
 
-    /// The sockets of a namespace, if there is such a namespace.
+    /// The sockets of a namespace, if there is such a namespace. A [dynamic](crate::Namespace::matching) one is
+    /// there while a client is.
     pub fn of(&self, path: &str) -> Option<Broadcast> {
-        self.inner.namespace(path).cloned().map(Broadcast::new)
+        self.inner.namespace(path).map(Broadcast::new)
+    }
+
+    /// The sockets of all namespaces that one dynamic [`Namespace`](crate::Namespace) describes, by its
+    /// [path](crate::Namespace::path): a pattern, a regular expression, a title. `None` if the server was
+    /// built without it.
+    pub fn parent(&self, path: &str) -> Option<ParentBroadcast> {
+        let children = &self.inner.children;
+        let parent = children.parents.iter().find(|parent| *parent.name == *path)?;
+        Some(ParentBroadcast::new(children.clone(), parent.clone()))
+    }
+
+    /// The names of all namespaces that are there now, in no order.
+    #[doc(alias = "_nsps")]
+    pub fn namespaces(&self) -> Vec<String> {
+        let fixed = self.inner.namespaces.keys().map(|path| path.to_string());
+        let children = self.inner.children.list(None);
+        fixed.chain(children.iter().map(|child| child.path.to_string())).collect()
+    }
+
+    /// How many sockets are in a namespace, those that are being let in included; 0 if it is not there.
+    #[doc(alias = "sockets.size")]
+    pub fn sockets(&self, namespace: &str) -> usize {
+        self.inner.namespace(namespace).map_or(0, |namespace| namespace.hub.len())
     }
 
     /// The sockets in these rooms of the namespace `/`.
@@ -191,6 +225,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("namespaces", &self.inner.namespaces.keys().collect::<Vec<_>>())
+            .field("dynamic namespaces", &self.inner.children.len())
             .field("clients", &self.clients())
             .finish_non_exhaustive()
     }

@@ -286,6 +286,7 @@ impl Socket {
         if let Some(local) = self.inner.local.get() {
             local.disconnected();
         }
+        self.inner.namespace.left();
         true
     }
 

@@ -9,13 +9,45 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sockeye_handler::{Called, Context as _, Event, Failure};
 
+use crate::children::Children;
 use crate::connect::{Connecting, Refusal};
-use crate::link::Command;
+use crate::link::{Command, Finding, Found, Link};
+use crate::server::Inner;
 use crate::socket::Socket;
+
+/// Asks the dynamic namespaces, in order, whether one has this name; `None` if they answer through the link.
+pub(super) fn find(server: &Inner, link: &Arc<Link>, finding: &Finding) -> Option<Found> {
+    let running = match poll_once(finding, search(server.children.clone(), finding.clone()), lost) {
+        Ok(found) => return Some(found),
+        Err(running) => running,
+    };
+    let (link, finding) = (link.clone(), finding.clone());
+    server.core.spawn(Box::pin(async move {
+        let found = caught(&finding, running, lost).await;
+        link.push(Command::Found(finding, found));
+    }));
+    None
+}
+
+async fn search(children: Arc<Children>, finding: Finding) -> Found {
+    for parent in &children.parents {
+        if let Some(captures) = parent.takes(&finding.path, finding.auth.as_deref()).await {
+            return Ok((parent.clone(), captures));
+        }
+    }
+    Err(Refusal::new("Invalid namespace"))
+}
+
+/// What a panic of a function that decides about names comes to.
+fn lost(finding: &Finding) -> Found {
+    tracing::error!(namespace = &*finding.path, "what decides whether it is there panicked");
+    Err(Refusal::new("internal error"))
+}
 
 /// Asks the middleware; `None` if it answers through the link.
 pub(super) fn ask(socket: &Socket) -> Option<Result<(), Refusal>> {
@@ -105,29 +137,29 @@ fn ended(socket: &Socket) {
 
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-fn poll_once<T>(
-    socket: &Socket,
+fn poll_once<S, T>(
+    about: &S,
     running: impl Future<Output = T> + Send + 'static,
-    panicked: fn(&Socket) -> T,
+    panicked: fn(&S) -> T,
 ) -> Result<T, Running<T>> {
     let mut running: Running<T> = Box::pin(running);
     // Nobody is to be woken: what pends here is polled again as soon as it is a task.
-    match poll(socket, &mut running, panicked, &mut Context::from_waker(Waker::noop())) {
+    match poll(about, &mut running, panicked, &mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => Err(running),
     }
 }
 
-async fn caught<T>(socket: &Socket, mut running: Running<T>, panicked: fn(&Socket) -> T) -> T {
-    std::future::poll_fn(|cx| poll(socket, &mut running, panicked, cx)).await
+async fn caught<S, T>(about: &S, mut running: Running<T>, panicked: fn(&S) -> T) -> T {
+    std::future::poll_fn(|cx| poll(about, &mut running, panicked, cx)).await
 }
 
-fn poll<T>(
-    socket: &Socket,
+fn poll<S, T>(
+    about: &S,
     running: &mut Running<T>,
-    panicked: fn(&Socket) -> T,
+    panicked: fn(&S) -> T,
     cx: &mut Context<'_>,
 ) -> Poll<T> {
     catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)))
-        .unwrap_or_else(|_| Poll::Ready(panicked(socket)))
+        .unwrap_or_else(|_| Poll::Ready(panicked(about)))
 }

@@ -1,0 +1,179 @@
+//! Dynamic namespaces: who decides that there is one, and those that there are.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use hashbrown::HashMap;
+use sockeye_socketio::Value;
+
+use crate::namespace::{Handlers, Inner};
+use crate::pattern::{Captures, Pattern};
+use crate::server::Core;
+
+/// Whether there is a namespace of this name for a client with this `auth`.
+pub(crate) type Decide =
+    dyn Fn(String, Option<Value>) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync;
+
+/// Which names a parent's children have.
+pub(crate) enum Names {
+    Pattern(Pattern),
+    #[cfg(feature = "regex")]
+    Regex(regex::Regex),
+    Function(Box<Decide>),
+}
+
+/// What all children of one parent share.
+pub(crate) struct Parent {
+    pub(crate) name: Box<str>,
+    pub(crate) names: Names,
+    pub(crate) handlers: Arc<Handlers>,
+    /// Not more: a child holds its parent.
+    family: Weak<Children>,
+}
+
+/// Hears of each namespace that comes to be.
+pub(crate) type NamespaceHook = dyn Fn(&str) + Send + Sync;
+
+/// The dynamic namespaces of a server.
+pub(crate) struct Children {
+    pub(crate) parents: Vec<Arc<Parent>>,
+    core: Arc<Core>,
+    hooks: Vec<Box<NamespaceHook>>,
+    children: Mutex<HashMap<Box<str>, Child>>,
+}
+
+struct Child {
+    namespace: Arc<Inner>,
+    /// Sockets that are in it, or being let in.
+    sockets: usize,
+}
+
+impl Children {
+    pub(crate) fn new(
+        parents: Vec<(Box<str>, Names, Handlers)>,
+        hooks: Vec<Box<NamespaceHook>>,
+        core: Arc<Core>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|family| {
+            let parents = parents.into_iter().map(|(name, names, handlers)| {
+                let (handlers, family) = (Arc::new(handlers), family.clone());
+                Arc::new(Parent { name, names, handlers, family })
+            });
+            Self { parents: parents.collect(), core, hooks, children: Mutex::default() }
+        })
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<Inner>> {
+        self.lock().get(path).map(|child| child.namespace.clone())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// All of them, or one parent's.
+    pub(crate) fn list(&self, parent: Option<&Arc<Parent>>) -> Vec<Arc<Inner>> {
+        let children = self.lock();
+        let namespaces = children.values().map(|child| &child.namespace);
+        let of = |namespace: &&Arc<Inner>| match (parent, &namespace.parent) {
+            (Some(parent), Some(of)) => Arc::ptr_eq(parent, of),
+            (parent, _) => parent.is_none(),
+        };
+        namespaces.filter(of).cloned().collect()
+    }
+
+    /// A place in a namespace that is there, which [`Parent::leave`] gives back.
+    pub(crate) fn enter(&self, path: &str) -> Option<Arc<Inner>> {
+        let mut children = self.lock();
+        let child = children.get_mut(path)?;
+        child.sockets += 1;
+        Some(child.namespace.clone())
+    }
+
+    /// A place in a namespace that comes to be by it, if it is not there. `None`: there are too many.
+    pub(crate) fn create(
+        &self,
+        path: &str,
+        parent: &Arc<Parent>,
+        captures: Captures,
+    ) -> Option<Arc<Inner>> {
+        let mut children = self.lock();
+        if let Some(child) = children.get_mut(path) {
+            child.sockets += 1;
+            return Some(child.namespace.clone());
+        }
+        if children.len() >= self.core.config.max_dynamic_namespaces {
+            drop(children);
+            self.core.counters.namespaces_refused.count();
+            tracing::warn!(
+                namespace = path,
+                "refused: there are {} dynamic namespaces",
+                self.core.config.max_dynamic_namespaces
+            );
+            return None;
+        }
+        let (core, parent) = (self.core.clone(), parent.clone());
+        let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
+        children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
+        drop(children);
+        self.hooks.iter().for_each(|hook| hook(path));
+        Some(namespace)
+    }
+
+    fn leave(&self, namespace: &Inner) {
+        let mut children = self.lock();
+        let Some(child) = children.get_mut(&*namespace.path) else { return };
+        child.sockets -= 1;
+        if child.sockets == 0 && self.core.config.cleanup_empty_namespaces {
+            let removed = children.remove(&*namespace.path);
+            drop(children);
+            drop(removed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Parent {
+    /// A socket has left a child: the last one takes it along.
+    pub(crate) fn leave(&self, namespace: &Inner) {
+        if let Some(family) = self.family.upgrade() {
+            family.leave(namespace);
+        }
+    }
+
+    /// Whether a child may have this name.
+    pub(crate) async fn takes(&self, path: &str, auth: Option<&str>) -> Option<Captures> {
+        match &self.names {
+            Names::Pattern(pattern) => pattern.captures(path),
+            #[cfg(feature = "regex")]
+            Names::Regex(regex) => {
+                let found = regex.captures(path)?;
+                let groups =
+                    regex.capture_names().enumerate().skip(1).filter_map(|(index, name)| {
+                        let name = name.map_or_else(|| index.to_string(), str::to_owned);
+                        found.get(index).map(|group| (name.into(), group.as_str().into()))
+                    });
+                Some(groups.collect())
+            }
+            Names::Function(decide) => {
+                let auth = auth.and_then(|auth| sockeye_socketio::decode_args(auth, &[]).ok());
+                decide(path.to_owned(), auth).await.then(Captures::default)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => pattern.fmt(f),
+            #[cfg(feature = "regex")]
+            Self::Regex(regex) => regex.fmt(f),
+            Self::Function(_) => f.write_str("Function(..)"),
+        }
+    }
+}
