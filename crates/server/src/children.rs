@@ -1,6 +1,7 @@
 //! Dynamic namespaces: who decides that there is one, and those that there are.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -117,7 +118,10 @@ impl Children {
         let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
         children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
         drop(children);
-        self.hooks.iter().for_each(|hook| hook(path));
+        let told = catch_unwind(AssertUnwindSafe(|| self.hooks.iter().for_each(|hook| hook(path))));
+        if told.is_err() {
+            tracing::error!(namespace = path, "a hook for namespaces panicked");
+        }
         Some(namespace)
     }
 

@@ -27,6 +27,7 @@ mod limits;
 mod listening;
 mod metrics;
 mod middleware;
+mod namespaces;
 mod options;
 mod order;
 mod own_handlers;
