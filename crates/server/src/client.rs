@@ -40,7 +40,7 @@ pub(crate) struct Client {
     /// included.
     asked: u32,
     /// Namespaces of which it is being decided whether they are there.
-    finding: Vec<Finding>,
+    finding: Option<Box<SmallVec<[Finding; 1]>>>,
     dispatch: Dispatch<Socket>,
     /// Why the sockets end, where Engine.IO has no word for it.
     reason: Option<DisconnectReason>,
@@ -73,7 +73,7 @@ impl Client {
             protocol,
             sockets: SmallVec::new(),
             asked: 0,
-            finding: Vec::new(),
+            finding: None,
             dispatch: Dispatch::default(),
             reason: None,
             refused: false,
@@ -104,7 +104,9 @@ impl Client {
                 }
             }
             Event::Disconnect { namespace } => {
-                self.finding.retain(|finding| *finding.path != *namespace);
+                if let Some(finding) = &mut self.finding {
+                    finding.retain(|finding| *finding.path != *namespace);
+                }
                 if let Some(position) = self.position(&namespace) {
                     self.end(position, DisconnectReason::ClientNamespaceDisconnect);
                 }
@@ -128,7 +130,7 @@ impl Client {
                 Some(found) => self.found(path, auth, found),
                 None => {
                     self.asked += 1;
-                    self.finding.push(finding);
+                    self.finding.get_or_insert_default().push(finding);
                 }
             }
         }
@@ -243,8 +245,13 @@ impl Client {
                 self.asked -= 1;
                 let same = |other: &Finding| Arc::ptr_eq(&other.path, &finding.path);
                 // If it is not waited for any more, the client has left meanwhile.
-                if let Some(position) = self.finding.iter().position(same) {
-                    self.finding.swap_remove(position);
+                let waiting = self.finding.get_or_insert_default();
+                let position = waiting.iter().position(same);
+                position.map(|position| waiting.swap_remove(position));
+                if waiting.is_empty() {
+                    self.finding = None;
+                }
+                if position.is_some() {
                     self.found(&finding.path, finding.auth.as_deref(), found);
                 }
             }

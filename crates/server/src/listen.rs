@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use sockeye_handler::{Erased, ErasedGuard, Event, Guard, Handler, HandlerId, Topic};
+use sockeye_handler::{Erased, ErasedGuard, Event, Guard, Handler, HandlerId, Own, Topic};
 use sockeye_hub::Packet;
 use sockeye_socketio::{Body, Limits, decode};
 
+use crate::local::Local;
 use crate::socket::Socket;
 
 /// At the end of the list, and for every event.
@@ -32,13 +33,13 @@ impl Socket {
     #[doc(alias = "offAny")]
     #[doc(alias = "removeListener")]
     pub fn off(&self, handler: HandlerId) -> bool {
-        self.local_if_used().is_some_and(|local| local.own.remove(handler))
+        self.own_if_used().is_some_and(|own| own.remove(handler))
     }
 
     /// Takes all of this socket's own handlers of an event off, and says how many there were.
     #[doc(alias = "removeAllListeners")]
     pub fn off_event(&self, event: &str) -> usize {
-        self.local_if_used().map_or(0, |local| local.own.remove_all(&Topic::Event(event.into())))
+        self.own_if_used().map_or(0, |own| own.remove_all(&Topic::Event(event.into())))
     }
 
     /// Adds a listener to all events from this client. It is told first, before middleware and handlers, and
@@ -57,13 +58,13 @@ impl Socket {
     /// Takes all listeners to all events off, and says how many there were.
     #[doc(alias = "offAny")]
     pub fn off_any(&self) -> usize {
-        self.local_if_used().map_or(0, |local| local.own.remove_all(&Topic::Any))
+        self.own_if_used().map_or(0, |own| own.remove_all(&Topic::Any))
     }
 
     /// How many listen to all events of this socket alone.
     #[doc(alias = "listenersAny")]
     pub fn any_listeners(&self) -> usize {
-        self.local_if_used().map_or(0, |local| local.own.count(&Topic::Any))
+        self.own_if_used().map_or(0, |own| own.count(&Topic::Any))
     }
 
     /// Adds a listener to all events that are queued for this client, emitted to it alone or to many; acks
@@ -87,7 +88,7 @@ impl Socket {
     /// Takes all listeners to outgoing events off, and says how many there were.
     #[doc(alias = "offAnyOutgoing")]
     pub fn off_any_outgoing(&self) -> usize {
-        self.local_if_used().map_or(0, |local| local.own.remove_all(&Topic::Outgoing))
+        self.own_if_used().map_or(0, |own| own.remove_all(&Topic::Outgoing))
     }
 
     /// Adds a middleware for this socket's events: it decides whether an event reaches its handlers. See
@@ -95,11 +96,15 @@ impl Socket {
     #[doc(alias = "use")]
     pub fn packet_middleware<M: 'static>(&self, middleware: impl Guard<Self, M>) -> HandlerId {
         let alive = || self.disconnect_reason().is_none();
-        self.local().own.guard(ErasedGuard::new(middleware), alive)
+        self.local().own_or_new().guard(ErasedGuard::new(middleware), alive)
+    }
+
+    fn own_if_used(&self) -> Option<&Own<Self>> {
+        self.local_if_used().and_then(Local::own)
     }
 
     fn listen(&self, topic: Topic, handler: Erased<Self>, how: (bool, bool)) -> HandlerId {
-        self.local().own.add(topic, handler, how, || self.disconnect_reason().is_none())
+        self.local().own_or_new().add(topic, handler, how, || self.disconnect_reason().is_none())
     }
 
     /// Tells whoever listens of an event that was queued for the client.
@@ -115,8 +120,7 @@ impl Socket {
         let Body::Event { name: Some(name), args } = decoded.body else { return };
         let mut event = Event::new(&name, args, packet.attachments());
         sockeye_handler::run(self, &mut event, &self.inner.namespace.outgoing);
-        for listener in self.local_if_used().map(|local| local.own.outgoing()).into_iter().flatten()
-        {
+        for listener in self.own_if_used().map(Own::outgoing).into_iter().flatten() {
             sockeye_handler::run_one(self, &mut event, &listener);
         }
     }

@@ -2,7 +2,7 @@
 //! awaits.
 
 use std::any::{Any, TypeId};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -26,7 +26,7 @@ pub(crate) struct Local {
     data: Mutex<Option<Box<str>>>,
     extensions: Mutex<HashMap<TypeId, Extension>>,
     /// Handlers, listeners and middleware.
-    pub(crate) own: Own<Socket>,
+    own: OnceLock<Box<Own<Socket>>>,
     acks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     pub(crate) closed: Notify,
 }
@@ -43,6 +43,14 @@ fn unwrap<T: Send + Sync + 'static>(extension: Extension) -> Option<T> {
 }
 
 impl Local {
+    pub(crate) fn own(&self) -> Option<&Own<Socket>> {
+        self.own.get().map(|own| &**own)
+    }
+
+    pub(crate) fn own_or_new(&self) -> &Own<Socket> {
+        self.own.get_or_init(Box::default)
+    }
+
     /// The answer with this id will go to `answer`.
     pub(crate) fn await_ack(
         &self,
@@ -69,7 +77,9 @@ impl Local {
     /// Drops what must not outlive the connection: a handler that holds its own socket would keep
     /// both alive for ever, and who awaits an ack must learn that none will come.
     pub(crate) fn disconnected(&self) {
-        self.own.clear();
+        if let Some(own) = self.own() {
+            own.clear();
+        }
         let acks = std::mem::take(&mut *lock(&self.acks));
         drop(acks);
         self.closed.notify_waiters();

@@ -442,7 +442,7 @@ impl sockeye_handler::Context for Socket {
     }
 
     fn own(&self) -> Option<&sockeye_handler::Own<Self>> {
-        self.local_if_used().map(|local| &local.own)
+        self.local_if_used().and_then(Local::own)
     }
 
     fn failed(&self, event: &str, failure: Failure) {

@@ -58,7 +58,8 @@ impl PlainClient {
 
     /// Ends the connection with its one socket, and finds the words for its end.
     fn settle(&mut self, flow: Flow) -> Flow {
-        let gone = self.client.sockets.is_empty() && self.client.finding.is_empty();
+        let gone = self.client.sockets.is_empty()
+            && self.client.finding.as_ref().is_none_or(|waiting| waiting.is_empty());
         if self.status.is_some() || (flow.is_continue() && !gone) {
             return flow;
         }

@@ -187,12 +187,9 @@ async fn empty_namespaces_are_kept_on_request() {
 async fn coming_while_the_last_one_goes() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();
-    let builder = Server::builder()
-        .namespace(root())
-        .namespace(rooms())
-        .on_namespace(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
+    let builder = Server::builder().namespace(root()).namespace(rooms()).on_namespace(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
     let server = Arc::new(serve(builder).await);
     let clients = (0..4).map(|_| {
         let server = server.clone();
