@@ -5,6 +5,7 @@ use std::fmt;
 use sockeye_engineio::Sid;
 
 use crate::members::Members;
+use crate::observer::{Observer, RoomEvent};
 use crate::registry::Registry;
 use crate::rooms::Rooms;
 use crate::shard::{Hasher, Name};
@@ -21,6 +22,7 @@ pub struct Hub<M> {
     pub(crate) registry: Registry,
     pub(crate) rooms: Rooms,
     pub(crate) members: RwLock<Members<M>>,
+    observer: Observer,
 }
 
 impl<M> Default for Hub<M> {
@@ -30,6 +32,7 @@ impl<M> Default for Hub<M> {
             registry: Registry::default(),
             rooms: Rooms::default(),
             members: RwLock::new(Members::default()),
+            observer: Observer::default(),
         }
     }
 }
@@ -47,6 +50,16 @@ impl<M: Clone + Send + Sync + 'static> Hub<M> {
         Self::default()
     }
 
+    /// Has `each` called with everything that happens to rooms from now on; `false`, and no effect,
+    /// if somebody else is told already.
+    ///
+    /// It is called after the fact and without a lock, by whoever made it happen. So what two threads
+    /// do to one room at a time may be told in either order: who keeps an account of rooms looks at
+    /// [`room_len`](Self::room_len) when told. Who does not observe pays for one look at a flag.
+    pub fn observe(&self, each: impl Fn(RoomEvent<'_>) + Send + Sync + 'static) -> bool {
+        self.observer.set(Box::new(each))
+    }
+
     /// Adds a member, which from now on is among everyone and in the room that bears its id: the
     /// public one, never the session's.
     ///
@@ -57,6 +70,11 @@ impl<M: Clone + Send + Sync + 'static> Hub<M> {
         let mut shard = self.registry.write_by_id(&self.hasher, id);
         let slot = shard.insert(&self.hasher, id)?;
         self.members.write().insert(slot.index(), member);
+        drop(shard);
+        self.observer.tell(|each| {
+            each(RoomEvent::Created { room: id.as_str() });
+            each(RoomEvent::Joined { room: id.as_str(), id });
+        });
         Ok(slot)
     }
 
@@ -65,14 +83,23 @@ impl<M: Clone + Send + Sync + 'static> Hub<M> {
     /// Once this returns, no walk that starts will find the member. A [`join`](Self::join) that
     /// races with it either came before and is undone, or fails.
     pub fn remove(&self, slot: Slot) -> Option<M> {
-        let rooms = self.registry.write(slot).retire(&self.hasher, slot)?;
+        let (id, rooms) = {
+            let mut shard = self.registry.write(slot);
+            let id = shard.get(slot)?.id;
+            (id, shard.retire(&self.hasher, slot)?)
+        };
         // Nobody can join on the member's behalf now and its slot is not free yet, so these are all
         // its rooms, and the registry need not wait while a member of thousands leaves them.
         for key in rooms {
-            self.rooms.leave_by_key(&self.hasher, key, slot.index());
+            let room = self.observer.is_set().then(|| self.rooms.name(key)).flatten();
+            let left = self.rooms.leave_by_key(&self.hasher, key, slot.index());
+            if let (Some(room), Some(left)) = (room, left) {
+                self.tell_left(&room, id, left.last);
+            }
         }
         let member = self.members.write().remove(slot.index());
         self.registry.write(slot).free(slot);
+        self.tell_left(id.as_str(), id, true);
         member
     }
 
@@ -89,9 +116,19 @@ impl<M: Clone + Send + Sync + 'static> Hub<M> {
         if entry.id.as_str() == room {
             return Ok(false);
         }
-        let joined = self.rooms.join(&self.hasher, name, slot.index());
-        entry.rooms.extend(joined);
-        Ok(joined.is_some())
+        let Some((key, created)) = self.rooms.join(&self.hasher, name, slot.index()) else {
+            return Ok(false);
+        };
+        entry.rooms.push(key);
+        let id = entry.id;
+        drop(shard);
+        self.observer.tell(|each| {
+            if created {
+                each(RoomEvent::Created { room });
+            }
+            each(RoomEvent::Joined { room, id });
+        });
+        Ok(true)
     }
 
     /// Takes a member out of a room. `false` if it was not in it, if it is gone, or if the room
@@ -103,11 +140,25 @@ impl<M: Clone + Send + Sync + 'static> Hub<M> {
         let name = Name::new(&self.hasher, room);
         let mut shard = self.registry.write(slot);
         let Some(entry) = shard.get_mut(slot) else { return false };
-        let Some(left) = self.rooms.leave(&self.hasher, name, slot.index()) else { return false };
-        if let Some(at) = entry.rooms.iter().position(|key| *key == left) {
+        let Some((key, left)) = self.rooms.leave(&self.hasher, name, slot.index()) else {
+            return false;
+        };
+        if let Some(at) = entry.rooms.iter().position(|other| *other == key) {
             entry.rooms.swap_remove(at);
         }
+        let id = entry.id;
+        drop(shard);
+        self.tell_left(room, id, left.last);
         true
+    }
+
+    fn tell_left(&self, room: &str, id: Sid, last: bool) {
+        self.observer.tell(|each| {
+            each(RoomEvent::Left { room, id });
+            if last {
+                each(RoomEvent::Deleted { room });
+            }
+        });
     }
 
     /// The rooms that a member is in: first the one that bears its id, the others in no order.
@@ -140,6 +191,13 @@ impl<M: Clone + Send + Sync + 'static> Hub<M> {
         // The lock is kept: the slot is this member's as long as the registry cannot change.
         let member = self.members.read().get(index)?;
         Some((index, member))
+    }
+
+    /// The names of all rooms, those that bear an id included, in no order.
+    pub fn all_rooms(&self) -> Vec<Box<str>> {
+        let mut names = self.rooms.names();
+        self.registry.ids(|id| names.push(id.as_str().into()));
+        names
     }
 
     /// How many members there are.

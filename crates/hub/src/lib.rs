@@ -10,6 +10,8 @@
 //! | `members` | the members, by slot | one |
 //! | `walk` | what a [`Selection`] means | |
 //! | `packet` | what is sent to them, encoded once | |
+//! | `observer` | who is told of rooms that come and go | |
+//! | [`adapter`] | how a namespace is spread over several servers | |
 //!
 //! # The order of locks
 //!
@@ -52,9 +54,11 @@
 //! member, by room or by id, 0.1 µs. A join, a leave, an insert or a removal takes 0.05 to 0.6 µs,
 //! most of it cache misses.
 
+pub mod adapter;
 mod compressed;
 mod hub;
 mod members;
+mod observer;
 mod packet;
 mod registry;
 mod room;
@@ -68,6 +72,7 @@ mod walk;
 
 pub use compressed::Compressed;
 pub use hub::Hub;
+pub use observer::RoomEvent;
 pub use packet::{Packet, Piece};
 pub use selection::Selection;
 pub use slot::{Gone, IdTaken, Slot};

@@ -125,6 +125,15 @@ impl Registry {
         self.shards[slot.shard()].read()
     }
 
+    /// The ids of all members, one shard after the other.
+    pub(crate) fn ids(&self, mut each: impl FnMut(Sid)) {
+        for shard in &self.shards {
+            let shard = shard.read();
+            let places = shard.ids.iter();
+            places.filter_map(|place| shard.entries.get(*place)).for_each(|entry| each(entry.id));
+        }
+    }
+
     pub(crate) fn write(&self, slot: Slot) -> WriteGuard<'_, Shard> {
         self.shards[slot.shard()].write()
     }

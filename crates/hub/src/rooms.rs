@@ -61,10 +61,11 @@ impl Shard {
     }
 
     /// Takes the slot out of the room and, if it was the last one, the room out of the shard.
-    fn leave(&mut self, hasher: &Hasher, place: u32, index: u32) -> bool {
-        let Some(room) = self.rooms.get_mut(place) else { return false };
+    fn leave(&mut self, hasher: &Hasher, place: u32, index: u32) -> Option<Left> {
+        let room = self.rooms.get_mut(place)?;
         let left = room.slots.remove(index);
-        if room.slots.is_empty() {
+        let last = room.slots.is_empty();
+        if last {
             let hash_of = |room: &Room| hash(hasher, &room.name);
             let hash = hash_of(room);
             if let Ok(entry) = self.names.find_entry(hash, |&other| other == place) {
@@ -77,8 +78,15 @@ impl Shard {
                     .shrink_to(2 * self.names.len(), |&place| rooms.get(place).map_or(0, hash_of));
             }
         }
-        left
+        left.then_some(Left { last })
     }
+}
+
+/// A slot that was in a room is in it no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    /// Nobody else was in it: the room is gone.
+    pub(crate) last: bool,
 }
 
 /// All rooms of a namespace.
@@ -98,25 +106,39 @@ impl Rooms {
         self.shards[shard].read()
     }
 
-    /// The key of the room, for the member's list, unless the slot was in it already.
-    pub(crate) fn join(&self, hasher: &Hasher, name: Name<'_>, index: u32) -> Option<RoomKey> {
+    /// The key of the room, for the member's list, and whether the room is new, unless the slot was
+    /// in it already.
+    pub(crate) fn join(
+        &self,
+        hasher: &Hasher,
+        name: Name<'_>,
+        index: u32,
+    ) -> Option<(RoomKey, bool)> {
         let mut shard = self.shards[name.shard()].write();
-        let place = shard.place(name).unwrap_or_else(|| shard.create(hasher, name));
+        let found = shard.place(name);
+        let place = found.unwrap_or_else(|| shard.create(hasher, name));
         let joined = shard.rooms.get_mut(place)?.slots.insert(index);
-        joined.then(|| RoomKey::new(name.shard(), place))
+        joined.then(|| (RoomKey::new(name.shard(), place), found.is_none()))
     }
 
     /// The key of the room that the slot was in, to be taken from the member's list.
-    pub(crate) fn leave(&self, hasher: &Hasher, name: Name<'_>, index: u32) -> Option<RoomKey> {
+    pub(crate) fn leave(
+        &self,
+        hasher: &Hasher,
+        name: Name<'_>,
+        index: u32,
+    ) -> Option<(RoomKey, Left)> {
         let mut shard = self.shards[name.shard()].write();
         let place = shard.place(name)?;
-        shard.leave(hasher, place, index).then(|| RoomKey::new(name.shard(), place))
+        let left = shard.leave(hasher, place, index)?;
+        Some((RoomKey::new(name.shard(), place), left))
     }
 
     /// Takes a slot out of a room that it is in.
-    pub(crate) fn leave_by_key(&self, hasher: &Hasher, key: RoomKey, index: u32) {
+    pub(crate) fn leave_by_key(&self, hasher: &Hasher, key: RoomKey, index: u32) -> Option<Left> {
         let left = self.shards[key.shard()].write().leave(hasher, key.place(), index);
-        debug_assert!(left, "a member's list names only rooms that it is in");
+        debug_assert!(left.is_some(), "a member's list names only rooms that it is in");
+        left
     }
 
     pub(crate) fn contains(&self, name: Name<'_>, index: u32) -> bool {
@@ -125,6 +147,17 @@ impl Rooms {
 
     pub(crate) fn len(&self, name: Name<'_>) -> usize {
         self.read(name.shard()).find(name).map_or(0, SlotSet::len)
+    }
+
+    /// The names of all of them, one shard after the other.
+    pub(crate) fn names(&self) -> Vec<Box<str>> {
+        let mut names = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            let places = shard.names.iter();
+            names.extend(places.filter_map(|place| Some(shard.rooms.get(*place)?.name.clone())));
+        }
+        names
     }
 
     /// The name of a room that the caller is in.
