@@ -360,23 +360,32 @@ impl<C: Context> Drop for Place<C> {
 }
 
 trait GiveBack: Send + Sync {
-    fn give_back(&self, places: &Places);
+    fn places(&self) -> &Places;
+    fn give_back(&self);
 }
 
 impl<C: Context> GiveBack for Place<C> {
-    fn give_back(&self, places: &Places) {
-        if std::ptr::eq(self.context.places(), places) {
-            self.free();
-        }
+    fn places(&self) -> &Places {
+        self.context.places()
+    }
+
+    fn give_back(&self) {
+        self.free();
     }
 }
 
 /// Called by a future that waits for an ack of the session with these places: if the handler that
 /// polls it holds one of them, its place is free from here on.
 pub fn yield_place(places: &Places) {
+    yield_place_if(|polled| std::ptr::eq(polled, places));
+}
+
+/// As [`yield_place`], by a future that waits for acks of many sessions: `is_awaited` says whether
+/// those with these places are among them. It is not called where no handler is polled.
+pub fn yield_place_if(is_awaited: impl FnOnce(&Places) -> bool) {
     let polled = POLLED.with_borrow(|polled| polled.last().cloned());
-    if let Some(place) = polled {
-        place.give_back(places);
+    if let Some(place) = polled.filter(|place| is_awaited(place.places())) {
+        place.give_back();
     }
 }
 

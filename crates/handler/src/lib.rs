@@ -24,7 +24,7 @@ pub use ack::Ack;
 pub use call::Called;
 pub use context::Context;
 pub use data::Data;
-pub use dispatch::{Dispatch, Limits, Places, run, run_one, yield_place};
+pub use dispatch::{Dispatch, Limits, Places, run, run_one, yield_place, yield_place_if};
 pub use event::{Event, FromEvent, Rejection};
 pub use failure::Failure;
 pub use guard::{ErasedGuard, Guard, Passing};

@@ -131,6 +131,28 @@ pub fn event<T: Serialize + ?Sized>(
     })
 }
 
+/// An event whose arguments are JSON already, as [`decode`](crate::decode) hands them out but with the
+/// event's name as the first: what another server has encoded. Returns the attachments.
+///
+/// The JSON is not looked at: placeholders must be as many as the attachments.
+pub fn event_of_json(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    ack: Option<u64>,
+    args: &str,
+    attachments: Vec<Bytes>,
+) -> Vec<Bytes> {
+    let kinds = [Kind::Event, Kind::BinaryEvent];
+    let written = with_attachments(out, kinds, namespace, ack, |out, found| {
+        out.push(b'[');
+        out.extend_from_slice(args.as_bytes());
+        out.push(b']');
+        found.replace(attachments);
+        Ok(())
+    });
+    written.unwrap_or_default() // Nothing in it can fail.
+}
+
 /// The answer to the client's event with that id: `3id[…]`, or `6…` with attachments. Returns
 /// these.
 ///
