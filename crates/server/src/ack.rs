@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_handler::yield_place;
+use sockeye_hub::adapter::Flags;
 use sockeye_net::wheel::{Sleep, sleep};
-use sockeye_outbox::Class;
 use sockeye_socketio::{ArgsError, decode_args};
 use tokio::sync::oneshot;
 
-use crate::emit::{EmitError, encode_event};
+use crate::emit::{EmitError, class};
 use crate::local::Answer;
 use crate::socket::{Socket, Source};
 
@@ -57,15 +57,31 @@ impl Socket {
     /// let sum: u32 = socket.emit_with_ack("add", (1, 2)).await?;
     /// # Ok(()) }
     /// ```
+    #[doc(alias = "emitWithAck")]
     pub fn emit_with_ack<T: DeserializeOwned>(
         &self,
         event: &str,
         data: impl Serialize,
     ) -> AckFuture<T> {
+        self.ack_with(Flags::default(), None, event, &data)
+    }
+
+    /// Emits with modifiers and returns a future of the answer.
+    pub(crate) fn ack_with<T: DeserializeOwned, D: Serialize>(
+        &self,
+        flags: Flags,
+        timeout: Option<Duration>,
+        event: &str,
+        data: &D,
+    ) -> AckFuture<T> {
         let id = self.inner.namespace.next_ack.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         let awaited = self.local().await_ack(self, id, answer);
-        let sent = awaited.and_then(|()| self.send_with_ack(event, id, &data));
+        let sent = awaited.and_then(|()| {
+            Ok(self.publish(event, Some(id), flags, data, |packet| {
+                self.deliver_or_disconnect(packet, class(flags), Source::Own)
+            })??)
+        });
         if sent.is_err() {
             self.local().take_ack(id);
         }
@@ -73,14 +89,9 @@ impl Socket {
             socket: self.clone(),
             id,
             waiting: sent.map(|()| waiting).map_err(Some),
-            timeout: sleep(self.inner.namespace.config().ack_timeout),
+            timeout: sleep(timeout.unwrap_or(self.inner.namespace.config().ack_timeout)),
             decode: |answer| decode_args(&answer.args, &answer.attachments),
         }
-    }
-
-    fn send_with_ack<T: Serialize>(&self, event: &str, id: u64, data: &T) -> Result<(), EmitError> {
-        let packet = encode_event(&self.inner.namespace, event, Some(id), data)?;
-        Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?)
     }
 }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use sockeye_hub::adapter::Factory;
 
 use crate::bundle::Bundle;
 use crate::children::{Children, NamespaceHook};
 use crate::config::Config;
 use crate::namespace::{self, Namespace};
 use crate::options::{Builder, Options, millis};
-use crate::server::{Core, Inner, PlainRoute, Server};
+use crate::server::{AdapterFactory, Core, Inner, PlainRoute, Server};
 
 /// Makes a [`Server`].
 pub type ServerBuilder = Builder<SocketIo>;
@@ -26,6 +27,7 @@ pub struct SocketIo {
     hooks: NamespaceHooks,
     bundle: Bundle,
     plain: Vec<PlainRoute>,
+    adapter: Option<AdapterFactory>,
 }
 
 #[derive(Default)]
@@ -48,6 +50,14 @@ impl ServerBuilder {
     /// tried in order.
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.kind.namespaces.push(namespace);
+        self
+    }
+
+    /// Joins the server with others to a cluster: what is said to rooms and namespaces reaches the
+    /// sockets of all of them. `factory` makes an [adapter](crate::adapter::Adapter) for each
+    /// namespace. Default: the server is alone.
+    pub fn adapter(mut self, factory: impl Factory) -> Self {
+        self.kind.adapter = Some(AdapterFactory(Box::new(factory)));
         self
     }
 
@@ -201,10 +211,10 @@ impl ServerBuilder {
 
     /// The server, not listening yet.
     pub fn build(self) -> Server {
-        let Self { options, kind: SocketIo { mut config, namespaces, hooks, bundle, plain } } =
-            self;
+        let Self { options, kind } = self;
+        let SocketIo { mut config, namespaces, hooks, bundle, plain, adapter } = kind;
         config.max_buffered_bytes = options.transport.max_buffered_bytes;
-        let core = Arc::new(Core::new(config));
+        let core = Arc::new(Core::new(config, adapter));
         let (mut fixed, mut dynamic) = (HashMap::new(), Vec::new());
         for Namespace { path, names, handlers } in namespaces {
             if let Some(names) = names {
@@ -214,6 +224,7 @@ impl ServerBuilder {
                 fixed.insert(path, Arc::new(inner));
             }
         }
+        fixed.values().for_each(namespace::Inner::enroll);
         let children = Children::new(dynamic, hooks.0, core.clone());
         let site = options.build();
         Server { inner: Arc::new(Inner { site, core, namespaces: fixed, children, bundle, plain }) }

@@ -89,7 +89,10 @@ impl Children {
         let mut children = self.lock();
         let child = children.get_mut(path)?;
         child.sockets += 1;
-        Some(child.namespace.clone())
+        let namespace = child.namespace.clone();
+        drop(children);
+        namespace.enroll();
+        Some(namespace)
     }
 
     /// A place in a namespace that comes to be by it, if it is not there. `None`: there are too many.
@@ -102,7 +105,10 @@ impl Children {
         let mut children = self.lock();
         if let Some(child) = children.get_mut(path) {
             child.sockets += 1;
-            return Some(child.namespace.clone());
+            let namespace = child.namespace.clone();
+            drop(children);
+            namespace.enroll();
+            return Some(namespace);
         }
         if children.len() >= self.core.config.max_dynamic_namespaces {
             drop(children);
@@ -118,6 +124,7 @@ impl Children {
         let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
         children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
         drop(children);
+        namespace.enroll();
         let told = catch_unwind(AssertUnwindSafe(|| self.hooks.iter().for_each(|hook| hook(path))));
         if told.is_err() {
             tracing::error!(namespace = path, "a hook for namespaces panicked");
@@ -132,6 +139,10 @@ impl Children {
         if child.sockets == 0 && self.core.config.cleanup_empty_namespaces {
             let removed = children.remove(&*namespace.path);
             drop(children);
+            if let Some(adapter) = removed.as_ref().and_then(|child| child.namespace.adapter()) {
+                let adapter = adapter.clone();
+                self.core.spawn(Box::pin(async move { adapter.close().await }));
+            }
             drop(removed);
         }
     }

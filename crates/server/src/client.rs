@@ -98,9 +98,9 @@ impl Client {
                 }
             }
             Event::Ack { namespace, id, args, attachments } => {
-                let local = self.member(&namespace).and_then(|found| found.socket.local_if_used());
-                if let Some(waiting) = local.and_then(|local| local.take_ack(id)) {
-                    let _ = waiting.send(Answer { args: args.into(), attachments });
+                if let Some(member) = self.member(&namespace) {
+                    let answer = Answer { args: args.into(), attachments };
+                    member.socket.answered(id, answer);
                 }
             }
             Event::Disconnect { namespace } => {

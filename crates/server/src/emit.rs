@@ -7,11 +7,12 @@ use std::task::Poll;
 
 use serde::Serialize;
 use sockeye_hub::Packet;
+use sockeye_hub::adapter::Flags;
 use sockeye_outbox::Class;
 use sockeye_socketio::{EncodeError, encode};
 use sockeye_transport::Entry;
 
-use crate::namespace;
+use crate::publish::{Outgoing, To};
 use crate::socket::{Socket, Source, Undelivered};
 
 /// Why an event was not sent.
@@ -52,8 +53,7 @@ impl Socket {
     ///
     /// [`EmitError`] says why nothing was queued.
     pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
-        let packet = self.event(event, &data)?;
-        Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?)
+        self.emit_with(Flags::default(), event, &data)
     }
 
     /// Like [`emit`](Self::emit), but hands the data back instead of disconnecting a slow client.
@@ -62,19 +62,19 @@ impl Socket {
     ///
     /// [`TryEmitError::Full`] if too much waits already.
     pub fn try_emit<T: Serialize>(&self, event: &str, data: T) -> Result<(), TryEmitError<T>> {
-        let packet = match self.event(event, &data) {
-            Ok(packet) => packet,
-            Err(error) => return Err(TryEmitError::Emit(error, data)),
-        };
-        match self.deliver(&packet, Class::Data, Source::Own) {
-            Ok(()) => Ok(()),
-            Err(Undelivered::Full) => {
+        let outcome = self.publish(event, None, Flags::default(), &data, |packet| {
+            self.deliver(packet, Class::Data, Source::Own)
+        });
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Undelivered::Full)) => {
                 self.inner.namespace.counters().handed_back.count();
                 Err(TryEmitError::Full(data))
             }
-            Err(Undelivered::Disconnected) => {
+            Ok(Err(Undelivered::Disconnected)) => {
                 Err(TryEmitError::Emit(EmitError::Disconnected, data))
             }
+            Err(error) => Err(TryEmitError::Emit(error, data)),
         }
     }
 
@@ -85,7 +85,7 @@ impl Socket {
     ///
     /// [`EmitError`] says why nothing was queued.
     pub async fn emit_wait(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
-        let packet = self.event(event, &data)?;
+        let packet = self.publish(event, None, Flags::default(), &data, Arc::clone)?;
         drop(data);
         if !self.is_connected() {
             // Held back until the socket is connected, or refused.
@@ -118,10 +118,13 @@ impl Socket {
     /// # Errors
     ///
     /// [`EmitError::Encode`].
-    #[doc(alias = "volatile")]
     pub fn emit_volatile(&self, event: &str, data: impl Serialize) -> Result<bool, EmitError> {
-        let packet = self.event(event, &data)?;
-        Ok(self.deliver_or_disconnect(&packet, Class::Volatile, Source::Own).is_ok())
+        let flags = Flags { volatile: true, ..Flags::default() };
+        match self.emit_with(flags, event, &data) {
+            Ok(()) => Ok(true),
+            Err(EmitError::SlowConsumer | EmitError::Disconnected) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Emits the event `message`, as Node's `socket.send` does.
@@ -133,34 +136,53 @@ impl Socket {
         self.emit("message", data)
     }
 
-    fn event<T: Serialize>(&self, event: &str, data: &T) -> Result<Arc<Packet>, EmitError> {
-        encode_event(&self.inner.namespace, event, None, data)
+    /// Ready when nothing waits to be written to this client any more, by whatever namespace, or its
+    /// connection is over.
+    ///
+    /// Written is not received: the client's system may still hold it, or the network. It may be
+    /// dropped and awaited again. Beside [`emit_wait`](Self::emit_wait), which waits for room for one
+    /// event, this is the way to keep pace with a client; broadcasts have no such wait, since the
+    /// slowest of all would be everyone's pace.
+    #[doc(alias = "drain")]
+    pub async fn drained(&self) {
+        poll_fn(|cx| self.outbox().poll_drained(cx)).await;
+    }
+
+    /// Emits with modifiers.
+    pub(crate) fn emit_with<T: Serialize>(
+        &self,
+        flags: Flags,
+        event: &str,
+        data: &T,
+    ) -> Result<(), EmitError> {
+        let class = class(flags);
+        Ok(self.publish(event, None, flags, data, |packet| {
+            self.deliver_or_disconnect(packet, class, Source::Own)
+        })??)
+    }
+
+    /// Encodes an event to this socket and hands it to `deliver`.
+    pub(crate) fn publish<T: Serialize, R>(
+        &self,
+        event: &str,
+        ack: Option<u64>,
+        flags: Flags,
+        data: &T,
+        deliver: impl FnOnce(&Arc<Packet>) -> R,
+    ) -> Result<R, EmitError> {
+        let namespace = &self.inner.namespace;
+        namespace.publish(
+            Outgoing { event, ack, flags, to: To::One(self) },
+            |buffer| encode::event(buffer, &namespace.path, ack, event, data),
+            |packet, _| deliver(packet),
+        )
     }
 }
 
-/// An event's packet, for however many sockets.
-pub(crate) fn encode_event<T: Serialize>(
-    namespace: &namespace::Inner,
-    event: &str,
-    ack: Option<u64>,
-    data: &T,
-) -> Result<Arc<Packet>, EmitError> {
-    let path = &namespace.path;
-    let packet = Packet::message(|buffer| encode::event(buffer, path, ack, event, data))?;
-    let attachments = packet.attachments().len();
-    if attachments > JAVASCRIPT_ATTACHMENTS && namespace.counters().many_attachments.count() == 0 {
-        tracing::warn!(
-            target: "socket.io:socket", namespace = &**path, event, attachments,
-            "JavaScript clients disconnect at more than {JAVASCRIPT_ATTACHMENTS} attachments in an \
-             event, unless they have a parser with a higher `maxAttachments`; further events like this \
-             one are only counted"
-        );
-    }
-    Ok(packet)
+/// How the outboxes are to take an event.
+pub(crate) fn class(flags: Flags) -> Class {
+    if flags.volatile { Class::Volatile } else { Class::Data }
 }
-
-/// The most attachments that `socket.io-parser` accepts in a packet, from 4.2.6 on.
-const JAVASCRIPT_ATTACHMENTS: usize = 10;
 
 impl From<EncodeError> for EmitError {
     fn from(error: EncodeError) -> Self {

@@ -107,6 +107,11 @@ impl Socket {
         serde_json::from_str(data.as_deref()?).ok()
     }
 
+    /// What is kept, as JSON.
+    pub(crate) fn data_json(&self) -> Option<String> {
+        lock(&self.local_if_used()?.data).as_deref().map(str::to_owned)
+    }
+
     /// Keeps a value of any type with the socket, in this process only; returns the former one of
     /// that type. It is kept as long as somebody holds the socket: a value must not hold it.
     pub fn insert_extension<T: Send + Sync + 'static>(&self, value: T) -> Option<T> {

@@ -5,19 +5,23 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use sockeye_handler::{Erased, Failure, Guard, Handler, Routes};
 use sockeye_hub::Hub;
+use sockeye_hub::adapter::Adapter;
 use sockeye_socketio::Value;
 
 use crate::children::{Names, Parent};
+use crate::cluster::RoomHandler;
 use crate::config::Config;
 use crate::connect::{Gate, Middleware};
+use crate::gather::Gathers;
 use crate::metrics::Counters;
 use crate::pattern::{Captures, Pattern};
 use crate::server::Core;
+use crate::server_side::ServerSide;
 use crate::socket::Socket;
 
 /// What happens in one namespace: handlers, registered once for all of its sockets.
@@ -50,6 +54,8 @@ pub(crate) struct Handlers {
     pub(crate) outgoing: Vec<Erased<Socket>>,
     pub(crate) errors: Vec<Box<ErrorHook>>,
     pub(crate) state: StateMap,
+    pub(crate) server_side: Routes<ServerSide>,
+    pub(crate) rooms: Vec<RoomHandler>,
 }
 
 /// Hears what went wrong with an event.
@@ -285,10 +291,14 @@ impl Namespace {
 /// A namespace of a running server.
 pub(crate) struct Inner {
     pub(crate) path: Box<str>,
-    handlers: Arc<Handlers>,
+    pub(crate) handlers: Arc<Handlers>,
     pub(crate) hub: Hub<Socket>,
     /// The next ack id: one counter for the namespace, as in Node.
     pub(crate) next_ack: AtomicU64,
+    /// Events that many are to answer.
+    pub(crate) gathers: Gathers,
+    /// The way to the other servers. Empty: there are none.
+    pub(crate) adapter: OnceLock<Option<Arc<dyn Adapter>>>,
     pub(crate) server: Arc<Core>,
     /// Of a dynamic one.
     pub(crate) parent: Option<Arc<Parent>>,
@@ -305,9 +315,7 @@ impl Deref for Inner {
 
 impl Inner {
     pub(crate) fn new(path: Box<str>, handlers: Handlers, server: Arc<Core>) -> Self {
-        let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
-        let (handlers, captures) = (Arc::new(handlers), Captures::default());
-        Self { path, handlers, hub, next_ack, server, parent: None, captures }
+        Self::with(path, Arc::new(handlers), None, Captures::default(), server)
     }
 
     pub(crate) fn child(
@@ -316,9 +324,20 @@ impl Inner {
         parent: Arc<Parent>,
         server: Arc<Core>,
     ) -> Self {
-        let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
         let handlers = parent.handlers.clone();
-        Self { path, handlers, hub, next_ack, server, parent: Some(parent), captures }
+        Self::with(path, handlers, Some(parent), captures, server)
+    }
+
+    fn with(
+        path: Box<str>,
+        handlers: Arc<Handlers>,
+        parent: Option<Arc<Parent>>,
+        captures: Captures,
+        server: Arc<Core>,
+    ) -> Self {
+        let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
+        let (gathers, adapter) = (Gathers::default(), OnceLock::new());
+        Self { path, handlers, hub, next_ack, gathers, adapter, server, parent, captures }
     }
 
     /// A socket has left, or was not let in.
@@ -334,6 +353,12 @@ impl Inner {
 
     pub(crate) fn config(&self) -> &Config {
         &self.server.config
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

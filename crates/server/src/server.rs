@@ -9,6 +9,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use serde::Serialize;
 use sockeye_handler::Running;
+use sockeye_hub::adapter::Factory;
 
 use crate::builder::ServerBuilder;
 use crate::bundle::Bundle;
@@ -62,12 +63,22 @@ pub(crate) struct PlainRoute {
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
+    pub(crate) adapter: Option<AdapterFactory>,
     tasks: Tasks,
 }
 
+/// Makes the adapters of a server's namespaces.
+pub(crate) struct AdapterFactory(pub(crate) Box<dyn Factory>);
+
+impl fmt::Debug for AdapterFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdapterFactory")
+    }
+}
+
 impl Core {
-    pub(crate) fn new(config: Config) -> Self {
-        Self { config, counters: Counters::default(), tasks: Tasks::default() }
+    pub(crate) fn new(config: Config, adapter: Option<AdapterFactory>) -> Self {
+        Self { config, counters: Counters::default(), adapter, tasks: Tasks::default() }
     }
 
     /// Runs a handler to its end, or to the end of the server's grace.
@@ -77,6 +88,11 @@ impl Core {
 }
 
 impl Inner {
+    /// The namespaces that were built, and the dynamic ones that are there now.
+    pub(crate) fn all_namespaces(&self) -> impl Iterator<Item = Arc<namespace::Inner>> {
+        self.namespaces.values().cloned().chain(self.children.list(None))
+    }
+
     fn namespace(&self, path: &str) -> Option<Arc<namespace::Inner>> {
         self.namespaces.get(path).cloned().or_else(|| self.children.find(path))
     }
@@ -106,6 +122,17 @@ impl Server {
         }
     }
 
+    /// Emits the event `message` to every socket of the namespace `/`, as Node's `io.send` does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Broadcast::emit`].
+    #[doc(alias = "write")]
+    pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("message", data)
+    }
+
+    /// The sockets of a namespace, if there is such a namespace.
     /// The sockets of a namespace, if there is such a namespace. A [dynamic](crate::Namespace::matching) one is
     /// there while a client is.
     pub fn of(&self, path: &str) -> Option<Broadcast> {
@@ -124,9 +151,7 @@ impl Server {
     /// The names of all namespaces that are there now, in no order.
     #[doc(alias = "_nsps")]
     pub fn namespaces(&self) -> Vec<String> {
-        let fixed = self.inner.namespaces.keys().map(|path| path.to_string());
-        let children = self.inner.children.list(None);
-        fixed.chain(children.iter().map(|child| child.path.to_string())).collect()
+        self.inner.all_namespaces().map(|namespace| namespace.path.to_string()).collect()
     }
 
     /// How many sockets are in a namespace, those that are being let in included; 0 if it is not there.
@@ -154,8 +179,66 @@ impl Server {
         self.root().except(rooms)
     }
 
+    /// Everyone in the namespace `/`, with [`Broadcast::timeout`].
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.root().timeout(timeout)
+    }
+
+    /// Everyone in the namespace `/`, with [`Broadcast::volatile`].
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    pub fn volatile(&self) -> Broadcast {
+        self.root().volatile()
+    }
+
+    /// Everyone in the namespace `/`, with [`Broadcast::compress`].
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.root().compress(compress)
+    }
+
+    /// Everyone of this server in the namespace `/`, with [`Broadcast::local`].
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    pub fn local(&self) -> Broadcast {
+        self.root().local()
+    }
+
+    /// Everyone in the namespace `/`: what [`of("/")`](Self::of) has.
+    ///
+    /// # Panics
+    ///
+    /// If the server was built without that namespace.
+    #[doc(alias = "sockets")]
+    pub fn everyone(&self) -> Broadcast {
+        self.root()
+    }
+
+    /// How many servers the cluster of the namespace `/` has, this one included. 1 without an
+    /// [adapter](crate::ServerBuilder::adapter).
+    #[doc(alias = "serverCount")]
+    pub async fn servers(&self) -> usize {
+        let root = self.inner.namespace("/");
+        let adapter = root.as_ref().and_then(|namespace| namespace.adapter());
+        match adapter {
+            Some(adapter) => adapter.server_count().await,
+            None => 1,
+        }
+    }
+
     fn root(&self) -> Broadcast {
-        self.of("/").expect("`to` and `except` are about the namespace `/`, which was not built")
+        self.of("/").expect("this is about the namespace `/`, which was not built")
     }
 
     /// How many clients are connected, whatever namespaces they are in.
@@ -169,11 +252,16 @@ impl Server {
         self.inner.core.counters.read(&self.inner.site)
     }
 
-    /// How many sockets each namespace has.
+    /// How many sockets each namespace has, and all children of a dynamic one together.
     #[cfg(feature = "prometheus")]
     pub(crate) fn sockets_by_namespace(&self) -> impl Iterator<Item = (Cow<'_, str>, usize)> {
-        let namespaces = self.inner.namespaces.iter();
-        namespaces.map(|(path, namespace)| (Cow::from(&**path), namespace.hub.len()))
+        let fixed = self.inner.namespaces.iter();
+        let fixed = fixed.map(|(path, namespace)| (Cow::from(&**path), namespace.hub.len()));
+        let children = &self.inner.children;
+        fixed.chain(children.parents.iter().map(|parent| {
+            let sockets = children.list(Some(parent)).iter().map(|child| child.hub.len()).sum();
+            (Cow::from(&*parent.name), sockets)
+        }))
     }
 
     /// Closes the server: it accepts no more clients, those that it has get what is queued for them
@@ -188,6 +276,11 @@ impl Server {
     /// and with it the abortion of what outlives the grace.
     pub async fn close(&self) {
         self.inner.core.tasks.close(&self.inner.site).await;
+        for namespace in self.inner.all_namespaces() {
+            if let Some(adapter) = namespace.adapter() {
+                adapter.close().await;
+            }
+        }
     }
 
     /// Closes the server gently, as before a deploy: from this call on it opens no sessions (503 with

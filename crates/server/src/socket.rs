@@ -17,7 +17,7 @@ use sockeye_socketio::{DisconnectReason, decode_args, encode};
 use sockeye_transport::{Entry, Handshake, Shared};
 
 use crate::link::{Command, Link};
-use crate::local::Local;
+use crate::local::{Answer, Local};
 use crate::namespace::Inner as NamespaceInner;
 
 /// One client in one namespace.
@@ -286,8 +286,17 @@ impl Socket {
         if let Some(local) = self.inner.local.get() {
             local.disconnected();
         }
+        self.inner.namespace.gathers.gone(self.inner.id);
         self.inner.namespace.left();
         true
+    }
+
+    /// The client has answered an event.
+    pub(crate) fn answered(&self, ack: u64, answer: Answer) {
+        match self.local_if_used().and_then(|local| local.take_ack(ack)) {
+            Some(waiting) => drop(waiting.send(answer)),
+            None => self.inner.namespace.gathers.answered(ack, self.inner.id, answer),
+        }
     }
 
     /// Queues a packet for the client.
