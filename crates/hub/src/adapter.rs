@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::observer::RoomEvent;
-use crate::selection::Selection;
+pub use crate::observer::RoomEvent;
+pub use crate::selection::Selection;
 
 /// What takes time. Dropping it cancels it.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -203,8 +203,7 @@ impl<T> Acks<T> {
             (self.servers, self.others) = (servers, None);
         }
         let mut over = match self.gather.poll(cx) {
-            Poll::Ready(Some((id, answer))) => {
-                let socket = id.map(Into::into);
+            Poll::Ready(Some((socket, answer))) => {
                 return Poll::Ready(Some(Response { socket, data: (self.decode)(&answer) }));
             }
             Poll::Ready(None) => true,

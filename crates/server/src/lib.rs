@@ -99,4 +99,6 @@ pub use sockeye_transport::{
 pub use sockeye_websocket::deflate;
 
 /// An event's ack, to be answered by hand; see [`sockeye_handler::Ack`].
-pub type Ack = sockeye_handler::Ack<Socket>;
+///
+/// `Ack<ServerSide>` is that of an event from another server.
+pub type Ack<C = Socket> = sockeye_handler::Ack<C>;

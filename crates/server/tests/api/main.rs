@@ -5,14 +5,18 @@
 
 mod harness;
 mod judge;
+mod loopback;
 
 mod acks;
+mod acks_many;
 mod backpressure;
 mod bad_frames;
 mod bad_manners;
 mod bad_packets;
 mod bundle;
 mod chaos;
+mod cheatsheet;
+mod cluster;
 mod compression;
 mod connect;
 mod connect_races;
