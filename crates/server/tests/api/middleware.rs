@@ -29,10 +29,10 @@ async fn get(address: SocketAddr, target: &str, headers: &str) -> Response {
     request(address, "GET", target, headers, b"").await.recv_http().await
 }
 
-/// Notes each refusal with its context and what the request's URL was.
-fn listening(
-    builder: ServerBuilder,
-) -> (ServerBuilder, Journal<(HandshakeRefusal, Option<&'static str>, String)>) {
+/// What a hook hears of a refusal: its context, and the request's URL.
+type Heard = (HandshakeRefusal, Option<&'static str>, String);
+
+fn listening(builder: ServerBuilder) -> (ServerBuilder, Journal<Heard>) {
     let (note, heard) = journal();
     let builder = builder.on_connection_error(move |error: &ConnectionError<'_>| {
         let url = error.request.uri.to_string();
