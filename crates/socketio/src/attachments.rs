@@ -119,7 +119,7 @@ impl Assembly {
 /// It also refuses more placeholders than attachments: no encoder writes them, and a type that
 /// takes its bytes by copy would let a small packet grow without limit. For the same reason what
 /// nests too deep to be looked through is refused, though Node would take it.
-fn check_placeholders(args: &str, announced: u32) -> Result<(), Error> {
+pub(crate) fn check_placeholders(args: &str, announced: u32) -> Result<(), Error> {
     let mut found = Found { illegal: false, placeholders: 0 };
     let mut arguments = Arguments::new(args, &[]);
     while !arguments.is_empty() {

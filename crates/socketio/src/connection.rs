@@ -14,8 +14,14 @@ use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use bytes::Bytes;
 
 use crate::{
-    Body, Error, Kind, Limit, Limits, Membership, Misbehaviour, attachments::Assembly, decode,
-    namespaces::Namespaces, packet::Packet, plain, surrogates::mend,
+    Body, Error, Kind, Limit, Limits, Malformed, Membership, Misbehaviour,
+    attachments::{Assembly, check_placeholders},
+    decode, is_valid_namespace,
+    namespaces::Namespaces,
+    packet::{Packet, body},
+    parser::Parsed,
+    plain,
+    surrogates::mend,
 };
 
 /// The server's side of one Socket.IO connection.
@@ -145,6 +151,57 @@ impl Connection {
         // The server may have ended the namespace while attachments were on their way.
         let left = self.namespaces.get(assembly.namespace()) == Some(Membership::Left);
         Ok(if left { None } else { assembly.into_event() })
+    }
+
+    /// Takes a packet that another [`Parser`](crate::Parser) than the default one has read. `None`:
+    /// there is nothing to do for it.
+    ///
+    /// # Errors
+    ///
+    /// The session is over, with the error's [reason](Error::reason).
+    pub fn receive_parsed<'a>(
+        &mut self,
+        limits: &Limits,
+        parsed: &'a Parsed,
+    ) -> Result<Option<Event<'a>>, Error> {
+        let Parsed { kind, namespace, ack, data, attachments } = parsed;
+        if !is_valid_namespace(namespace) {
+            return Err(Malformed::Namespace.into());
+        }
+        if namespace.len() > limits.max_namespace_bytes {
+            return Err(Limit::NamespaceBytes.into());
+        }
+        let count = u32::try_from(attachments.len()).unwrap_or(u32::MAX);
+        if count > limits.max_attachments {
+            return Err(Limit::Attachments.into());
+        }
+        let bytes = attachments.iter().fold(0, |sum: usize, it| sum.saturating_add(it.len()));
+        if bytes > limits.max_attachment_bytes {
+            return Err(Limit::AttachmentBytes.into());
+        }
+        let body = body(*kind, data)?;
+        let membership = self.namespaces.get(namespace);
+        if *kind == Kind::Connect {
+            self.connect(limits, namespace, membership)?;
+        } else if *kind == Kind::ConnectError {
+            return Err(Misbehaviour::ConnectErrorFromClient.into());
+        } else if membership.is_none() {
+            return Err(Misbehaviour::NotJoined(*kind).into());
+        }
+        if let (Body::Event { args, .. } | Body::Ack { args }, 1..) = (&body, count) {
+            check_placeholders(args, count)?;
+        }
+        if membership == Some(Membership::Left) && *kind != Kind::Connect {
+            return Ok(None);
+        }
+        let mut event =
+            self.event(Packet { kind: *kind, attachments: count, namespace, ack: *ack, body });
+        if let Some(Event::Event { attachments: to, .. } | Event::Ack { attachments: to, .. }) =
+            &mut event
+        {
+            to.clone_from(attachments);
+        }
+        Ok(event)
     }
 
     /// The client wants to join a namespace, though it sent no CONNECT: its connection is

@@ -46,6 +46,36 @@ pub enum Misbehaviour {
     SecondConnect,
     /// CONNECT_ERROR, which only servers send.
     ConnectErrorFromClient,
+    /// A message that the connection's [`Parser`](crate::Parser) cannot read.
+    Message(Malformed),
+}
+
+/// Why a [`Parser`](crate::Parser) cannot read a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Text where the parser reads binary, or the other way round.
+    Form,
+    /// It ends within a value.
+    Truncated,
+    /// Something follows the packet.
+    TrailingBytes,
+    /// It holds what the format does not know, or breaks its grammar.
+    Syntax,
+    /// It nests deeper than 127 levels.
+    Depth,
+    /// The key of a map is neither a string, nor a whole number, nor true, false or nil.
+    Key,
+    /// The packet's type is missing, or none of the parser's.
+    Type,
+    /// The packet's namespace is missing, no string, or one that no packet can name.
+    Namespace,
+    /// The packet's ack id is no whole number from 0 on.
+    AckId,
+    /// The packet's data is missing, or not what belongs into a packet of its type.
+    Payload,
+    /// For a reason that is the parser's own.
+    Other,
 }
 
 /// What a peer had too much of. See [`Limits`](crate::Limits).
@@ -85,7 +115,8 @@ impl Error {
                 | Misbehaviour::UnexpectedAttachment
                 | Misbehaviour::NotJoined(_)
                 | Misbehaviour::SecondConnect
-                | Misbehaviour::ConnectErrorFromClient,
+                | Misbehaviour::ConnectErrorFromClient
+                | Misbehaviour::Message(_),
             )
             | Self::LimitExceeded(
                 Limit::Attachments
@@ -102,6 +133,12 @@ impl Error {
 impl From<Misbehaviour> for Error {
     fn from(misbehaviour: Misbehaviour) -> Self {
         Self::PeerMisbehaved(misbehaviour)
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Misbehaviour::Message(malformed).into()
     }
 }
 
@@ -152,7 +189,28 @@ impl fmt::Display for Misbehaviour {
             Self::ConnectErrorFromClient => {
                 f.write_str("the peer sent CONNECT_ERROR, which is the server's part")
             }
+            Self::Message(malformed) => {
+                write!(f, "the parser cannot read the peer's message: {malformed}")
+            }
         }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "text instead of binary, or the other way round",
+            Self::Truncated => "it ends within a value",
+            Self::TrailingBytes => "something follows the packet",
+            Self::Syntax => "it breaks the format's grammar",
+            Self::Depth => "it nests too deep",
+            Self::Key => "a map's key is no string",
+            Self::Type => "the packet's type is invalid",
+            Self::Namespace => "the packet's namespace is invalid",
+            Self::AckId => "the packet's ack id is invalid",
+            Self::Payload => "the packet's data is invalid",
+            Self::Other => "it is malformed",
+        })
     }
 }
 

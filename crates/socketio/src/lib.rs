@@ -11,6 +11,7 @@
 //!   types once somebody knows which; who never does takes [`Value`] and [`Args`].
 //! - Out: the functions of [`encode`] append packets to a buffer. They keep no state, so that any
 //!   thread can encode, once for many receivers.
+//! - [`parser`]: the same packets in another form than the protocol's text and attachments.
 //! - [`plain`]: the same events, both ways, for programs that have a WebSocket and no Socket.IO.
 //!
 //! # Invariants
@@ -37,6 +38,7 @@ mod failure;
 mod limits;
 mod namespaces;
 mod packet;
+pub mod parser;
 pub mod plain;
 mod reason;
 mod restore;
@@ -47,11 +49,12 @@ mod value;
 pub use args::{ArgsError, all::Args, decode_args};
 pub use connection::{Connection, Event};
 pub use encode::EncodeError;
-pub use error::{Error, Limit, Misbehaviour};
+pub use error::{Error, Limit, Malformed, Misbehaviour};
 pub use failure::failure;
 pub use limits::Limits;
 pub use namespaces::Membership;
 pub use packet::{Body, Kind, Packet, RESERVED_EVENTS, decode, is_reserved, is_valid_namespace};
+pub use parser::{JsonParser, MsgpackParser, Parser};
 pub use reason::DisconnectReason;
 pub use serde_json::Number;
 pub use value::{Map, Value};

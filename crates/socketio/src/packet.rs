@@ -181,7 +181,13 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
         digits => Some(digits.parse().map_err(|_| Misbehaviour::AckId)?),
     };
 
-    let body = match kind {
+    let body = body(kind, data)?;
+    Ok(Packet { kind, attachments, namespace, ack, body })
+}
+
+/// What a packet of this kind says in this data, which is JSON, or nothing.
+pub(crate) fn body(kind: Kind, data: &str) -> Result<Body<'_>, Error> {
+    Ok(match kind {
         Kind::Connect => Body::Connect(optional(kind, data, &["{"])?),
         Kind::Disconnect if data.is_empty() => Body::Disconnect,
         Kind::Disconnect => return Err(Misbehaviour::Payload(kind).into()),
@@ -190,8 +196,7 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
         Kind::Ack | Kind::BinaryAck => {
             Body::Ack { args: optional(kind, data, &["["])?.map_or("", inside) }
         }
-    };
-    Ok(Packet { kind, attachments, namespace, ack, body })
+    })
 }
 
 fn split_digits(text: &str) -> (&str, &str) {

@@ -69,6 +69,7 @@ use crate::Limit;
 
 pub use read::{auth, decode};
 pub use write::encode;
+pub(crate) use write::{UNLIMITED, behind_placeholder};
 
 /// Encodes with padding, and decodes with or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -226,7 +227,7 @@ fn may_have_dollars(json: &str) -> bool {
 }
 
 /// Where the string that begins with this JSON's first byte ends, its quotes included.
-fn end_of_string(json: &str) -> usize {
+pub(crate) fn end_of_string(json: &str) -> usize {
     let bytes = json.as_bytes();
     let mut at = 1;
     while let Some(byte) = bytes.get(at) {

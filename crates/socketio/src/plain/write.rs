@@ -10,7 +10,7 @@ use super::{BASE64, dollars, end_of_string, may_have_dollars};
 use crate::{Body, Limits, decode, packet::JSON_SPACE};
 
 /// What the server says itself has no limits.
-const UNLIMITED: Limits = Limits {
+pub(crate) const UNLIMITED: Limits = Limits {
     max_attachments: u32::MAX,
     max_attachment_bytes: usize::MAX,
     attachment_timeout: u64::MAX,
@@ -127,7 +127,7 @@ fn escape(out: &mut Vec<u8>, mut json: &str, attachments: &[Bytes]) {
 }
 
 /// What follows the placeholder of this number, as the encoders write it, if that is how the JSON begins.
-fn behind_placeholder(json: &str, num: usize) -> Option<&str> {
+pub(crate) fn behind_placeholder(json: &str, num: usize) -> Option<&str> {
     let json = json.strip_prefix("{\"_placeholder\":true,\"num\":")?;
     // No further than the digits go: a look for the brace might go to the end, for each that nests.
     let digits = json.bytes().take_while(u8::is_ascii_digit).count();
