@@ -73,6 +73,6 @@ mod walk;
 pub use compressed::Compressed;
 pub use hub::Hub;
 pub use observer::RoomEvent;
-pub use packet::{Packet, Piece};
+pub use packet::{MAX_PARSERS, Packet, Piece};
 pub use selection::Selection;
 pub use slot::{Gone, IdTaken, Slot};

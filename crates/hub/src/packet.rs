@@ -46,7 +46,12 @@ struct Forms {
     plain: OnceLock<Bytes>,
     /// What connections get that agreed on compression.
     compressed: Frames,
+    /// What clients of other parsers than the default one get, by the parser's number.
+    parsed: OnceLock<Box<[OnceLock<Box<[Arc<Packet>]>>; MAX_PARSERS]>>,
 }
+
+/// How many parsers there may be beside the default one.
+pub const MAX_PARSERS: usize = 8;
 
 impl Packet {
     /// Makes an Engine.IO *message* packet. `encode` appends the message to the buffer it is
@@ -172,6 +177,26 @@ impl Packet {
         self.text().len() >= bytes || self.attachments.iter().any(|binary| binary.len() >= bytes)
     }
 
+    /// The messages that stand for this one in the form of the parser with this number; `None` if it is
+    /// no message, or there is no such number.
+    ///
+    /// `encode` is called for the first connection that asks, with the message without Engine.IO's type
+    /// and the attachments. The others share what it made.
+    pub fn parsed(
+        &self,
+        parser: u8,
+        encode: impl FnOnce(&str, &[Bytes]) -> Vec<Arc<Self>>,
+    ) -> Option<&[Arc<Self>]> {
+        let message = self.text().strip_prefix(&[PacketType::Message.as_byte()])?;
+        let parsed = self.forms.get_or_init(Box::default).parsed.get_or_init(Box::default);
+        let made = parsed.get(usize::from(parser))?.get_or_init(|| {
+            let message = std::str::from_utf8(message).unwrap_or_default();
+            let made = encode(message, &self.attachments).into_iter();
+            made.map(|made| if self.compress { made } else { Self::uncompressed(made) }).collect()
+        });
+        Some(made)
+    }
+
     /// The binary attachments that follow it.
     pub fn attachments(&self) -> &[Bytes] {
         &self.attachments
@@ -268,6 +293,23 @@ mod tests {
         assert_eq!(frame[..], b"\x81\x05plain"[..]);
         let again = packet.plain_frame(|_, _, _| panic!("it is there"));
         assert_eq!(again.as_ptr(), frame.as_ptr());
+    }
+
+    #[test]
+    fn each_parsers_form_is_made_once() {
+        let packet = packet("51-[..]", vec![Bytes::from_static(b"a")]);
+        for number in 0..MAX_PARSERS as u8 {
+            let made = packet.parsed(number, |message, attachments| {
+                assert_eq!((message, attachments.len()), ("51-[..]", 1));
+                vec![Packet::binary(Bytes::from(vec![number]))]
+            });
+            assert_eq!(made.unwrap()[0].attachments(), [Bytes::from(vec![number])]);
+            let again = packet.parsed(number, |_, _| panic!("it is there"));
+            assert!(Arc::ptr_eq(&again.unwrap()[0], &made.unwrap()[0]));
+        }
+        assert!(packet.parsed(MAX_PARSERS as u8, |_, _| panic!("there is none")).is_none());
+        let open = Packet::control(|buffer| buffer.extend_from_slice(b"0{}"));
+        assert!(open.parsed(0, |_, _| panic!("it is no message")).is_none());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sockeye_hub::adapter::Factory;
+use sockeye_socketio::Parser;
 
 use crate::bundle::Bundle;
 use crate::children::{Children, NamespaceHook};
@@ -123,6 +124,40 @@ impl ServerBuilder {
     #[doc(alias = "new_namespace")]
     pub fn on_namespace(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.kind.hooks.0.push(Box::new(hook));
+        self
+    }
+
+    /// The parser of all clients, instead of the default one. Clients must be made with the same.
+    ///
+    /// ```
+    /// use sockeye_server::{MsgpackParser, Server};
+    ///
+    /// let io = Server::builder().parser(MsgpackParser).build();
+    /// ```
+    ///
+    /// [`Parser`](crate::Parser) says how to write one's own.
+    pub fn parser(mut self, parser: impl Parser + 'static) -> Self {
+        self.kind.config.parsers.get_or_insert_default().set_main(parser);
+        self
+    }
+
+    /// A further parser, for those clients whose first message it
+    /// [recognizes](crate::Parser::recognizes); the others have the default one, or that of
+    /// [`parser`](Self::parser). All share namespaces and rooms. Of several parsers that recognize a
+    /// client, the first added counts.
+    ///
+    /// ```
+    /// use sockeye_server::{JsonParser, MsgpackParser, Server};
+    ///
+    /// // Clients may speak any of the three.
+    /// let io = Server::builder().also_parser(MsgpackParser).also_parser(JsonParser).build();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// At the eighth.
+    pub fn also_parser(mut self, parser: impl Parser + 'static) -> Self {
+        self.kind.config.parsers.get_or_insert_default().add(parser);
         self
     }
 

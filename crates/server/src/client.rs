@@ -15,6 +15,7 @@ use sockeye_handler::Dispatch;
 use sockeye_hub::Packet;
 use sockeye_net::{Intake, clock};
 use sockeye_outbox::Class;
+use sockeye_socketio::parser::Message;
 use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode};
 use sockeye_transport::{Entry, Flow, Handler, Shared};
 
@@ -26,6 +27,7 @@ use crate::server::Inner;
 use crate::socket::Socket;
 
 mod entrance;
+mod parsed;
 mod plain;
 
 pub(crate) use plain::PlainClient;
@@ -46,6 +48,8 @@ pub(crate) struct Client {
     reason: Option<DisconnectReason>,
     /// A namespace has refused the client.
     refused: bool,
+    /// The client has begun with the default parser.
+    native: bool,
 }
 
 /// A socket of this client.
@@ -77,6 +81,7 @@ impl Client {
             dispatch: Dispatch::default(),
             reason: None,
             refused: false,
+            native: false,
         }
     }
 
@@ -317,6 +322,9 @@ impl Handler for Client {
     }
 
     fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
+        if let Some(flow) = self.receive_parsed(|| Message::Text(text.to_owned()), cx) {
+            return flow;
+        }
         match self.protocol.receive_text(now, &self.server.core.config.socketio, text) {
             Ok(Some(event)) => self.handle(event, cx),
             Ok(None) => ControlFlow::Continue(()),
@@ -326,6 +334,9 @@ impl Handler for Client {
 
     fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
         let bytes = Bytes::from(bytes.into_owned());
+        if let Some(flow) = self.receive_parsed(|| Message::Binary(bytes.clone()), cx) {
+            return flow;
+        }
         match self.protocol.receive_binary(now, &self.server.core.config.socketio, bytes) {
             Ok(Some(event)) => self.handle(event, cx),
             Ok(None) => ControlFlow::Continue(()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::parsers::Parsers;
+
 /// See [`Builder`](crate::Builder) for what they mean.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -13,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) max_pending_acks: usize,
     pub(crate) cleanup_empty_namespaces: bool,
     pub(crate) max_dynamic_namespaces: usize,
+    /// None for the usual server, which knows the default parser alone.
+    pub(crate) parsers: Option<Box<Parsers>>,
 }
 
 impl Default for Config {
@@ -25,6 +29,7 @@ impl Default for Config {
             max_pending_acks: 4096,
             cleanup_empty_namespaces: true,
             max_dynamic_namespaces: 100_000,
+            parsers: None,
         }
     }
 }

@@ -45,6 +45,7 @@ mod namespace;
 mod operators;
 mod options;
 mod parent;
+mod parsers;
 mod path;
 mod pattern;
 #[cfg(feature = "prometheus")]
@@ -91,7 +92,10 @@ pub use sockeye_net::rate::Rate;
 pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};
 #[cfg(feature = "http2")]
 pub use sockeye_net::{Http2, KeepAlive};
-pub use sockeye_socketio::{Args, ArgsError, DisconnectReason, EncodeError, Map, Number, Value};
+pub use sockeye_socketio::{
+    Args, ArgsError, DisconnectReason, EncodeError, JsonParser, Map, MsgpackParser, Number, Parser,
+    Value, parser,
+};
 pub use sockeye_transport::{
     Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Halt,
     Handshake, Hooks, KeepHeaders, Request, SameSite, Volume,

@@ -232,7 +232,7 @@ impl<H: Handler> Polling<H> {
                     counted += entry.bytes();
                     compressible |= entry.is_compressible();
                     self.shared.count(&entry);
-                    entry.encode_payload(&mut payload);
+                    self.shared.encode_payload(&entry, &mut payload);
                 }
             }
             match self.phase {

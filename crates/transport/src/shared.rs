@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use sockeye_engineio::{CloseReason, Sid};
+use sockeye_hub::Packet;
 use sockeye_net::{Cork, SharedWriter, Wired, flush_later};
 use sockeye_outbox::{Class, Outbox, Refused};
 
@@ -12,6 +13,7 @@ use crate::deflate::Deflating;
 use crate::door::Door;
 use crate::entry::Entry;
 use crate::handshake::Handshake;
+use crate::parsing::Parsing;
 use crate::traffic::Traffic;
 
 /// The part of a session that everyone may touch: its outbox, its handshake, and the wish that it
@@ -30,6 +32,8 @@ pub struct Shared {
     form: AtomicU8,
     /// The session began on a websocket, or has upgraded to one.
     pub(crate) websocket: AtomicBool,
+    /// The client's parser, if it is not the default one.
+    parsing: OnceLock<Arc<Parsing>>,
     /// There while the session polls.
     pub(crate) door: Mutex<Option<Box<Door>>>,
     traffic: Arc<Traffic>,
@@ -50,6 +54,7 @@ impl Shared {
             sid,
             form: AtomicU8::new(Form::Native as u8),
             websocket: AtomicBool::new(door.is_none()),
+            parsing: OnceLock::new(),
             door: Mutex::new(door),
             outbox: Outbox::new(max_buffered_bytes),
             writer: SharedWriter::default(),
@@ -72,11 +77,8 @@ impl Shared {
     ///
     /// As [`Outbox::push`].
     pub fn push(self: &Arc<Self>, entry: Entry, class: Class) -> Result<(), Refused<Entry>> {
-        if let Some(deflating) = self.deflating.get()
-            && let Entry::Packet(packet) = &entry
-        {
-            let form = self.form.load(Ordering::Relaxed);
-            deflating.prepare(packet, form, |cork| encode_as(form, &entry, cork));
+        if self.deflating.get().is_some() {
+            self.compress(&entry);
         }
         if self.outbox.push_quietly(entry, class)? && !flush_later(self) {
             self.outbox.wake();
@@ -137,6 +139,29 @@ impl Shared {
     /// Puts an entry's WebSocket form, as this client can take it, into the cork.
     pub(crate) fn encode_frames(&self, entry: &Entry, cork: &mut Cork) {
         self.count(entry);
+        match self.parsed(entry) {
+            Some(parsed) => {
+                for packet in parsed {
+                    self.encode_form(&Entry::Packet(packet.clone()), cork);
+                }
+            }
+            None => self.encode_form(entry, cork),
+        }
+    }
+
+    /// Makes an entry's compressed form, if it is not there yet: here, where no lock is held.
+    fn compress(&self, entry: &Entry) {
+        let (Some(deflating), Entry::Packet(packet)) = (self.deflating.get(), entry) else {
+            return;
+        };
+        let form = self.form.load(Ordering::Relaxed);
+        for packet in self.parsed(entry).unwrap_or(std::slice::from_ref(packet)) {
+            let entry = Entry::Packet(packet.clone());
+            deflating.prepare(packet, form, |cork| encode_as(form, &entry, cork));
+        }
+    }
+
+    fn encode_form(&self, entry: &Entry, cork: &mut Cork) {
         let form = self.form.load(Ordering::Relaxed);
         match (self.deflating.get(), entry) {
             (Some(deflating), Entry::Packet(packet)) => {
@@ -150,6 +175,35 @@ impl Shared {
     pub(crate) fn count(&self, entry: &Entry) {
         let (packets, bytes) = entry.volume();
         self.traffic.sent(packets, bytes);
+    }
+
+    /// Appends an entry's form in a poll's answer, as this client can take it.
+    pub(crate) fn encode_payload(&self, entry: &Entry, payload: &mut Vec<u8>) {
+        match self.parsed(entry) {
+            Some(parsed) => {
+                for packet in parsed {
+                    Entry::Packet(packet.clone()).encode_payload(payload);
+                }
+            }
+            None => entry.encode_payload(payload),
+        }
+    }
+
+    /// What an entry is to a client with a parser of its own; `None` if it is what it is to all.
+    fn parsed<'a>(&self, entry: &'a Entry) -> Option<&'a [Arc<Packet>]> {
+        let parsing = self.parsing.get()?;
+        let Entry::Packet(packet) = entry else { return None };
+        packet.parsed(parsing.number, |text, attachments| parsing.encode(text, attachments))
+    }
+
+    /// The client's parser; `None` while it is the default one.
+    pub fn parsing(&self) -> Option<&Arc<Parsing>> {
+        self.parsing.get()
+    }
+
+    /// From now on messages are written by this parser. Only the first call counts.
+    pub fn set_parsing(&self, parsing: Arc<Parsing>) {
+        let _ = self.parsing.set(parsing);
     }
 
     /// Why the session is over, or is to be.

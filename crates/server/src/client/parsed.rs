@@ -1,0 +1,42 @@
+//! Clients with another parser than the default one.
+
+use std::ops::ControlFlow;
+use std::task::Context;
+
+use sockeye_socketio::parser::Message;
+use sockeye_transport::Flow;
+
+use super::Client;
+
+impl Client {
+    /// Takes a message by the client's parser, which its first message decides; `None` if that is the
+    /// default one.
+    pub(super) fn receive_parsed(
+        &mut self,
+        message: impl FnOnce() -> Message,
+        cx: &mut Context<'_>,
+    ) -> Option<Flow> {
+        if self.native || self.server.core.config.parsers.is_none() {
+            return None;
+        }
+        let server = self.server.clone();
+        let config = &server.core.config;
+        let parsers = config.parsers.as_deref()?;
+        let message = message();
+        let session = &self.link.session;
+        if session.parsing().is_none() {
+            match parsers.choose(&message) {
+                Some(chosen) => session.set_parsing(chosen.clone()),
+                None => self.native = true,
+            }
+        }
+        let decoded = session.parsing()?.parser().decode(message, &config.socketio);
+        let event = decoded.as_ref().map_err(|error| *error);
+        let event = event.and_then(|parsed| self.protocol.receive_parsed(&config.socketio, parsed));
+        Some(match event {
+            Ok(Some(event)) => self.handle(event, cx),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => self.fail(&error),
+        })
+    }
+}
