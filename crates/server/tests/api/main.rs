@@ -36,6 +36,7 @@ mod options;
 mod order;
 mod own_handlers;
 mod panics;
+mod parsers;
 mod plain;
 mod polling;
 mod protection;
