@@ -80,11 +80,16 @@ async fn what_the_parser_cannot_read_ends_the_session() {
 #[tokio::test]
 async fn polling_carries_binary_as_base64() {
     let server = serve(Server::builder().also_parser(MsgpackParser).namespace(chat())).await;
-    let open = http(server.address, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let open =
+        http(server.address, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
     let sid = open.text().split('"').nth(3).unwrap().to_owned();
     let target = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
     let body = "bgqR0eXBlAKNuc3ChLw==";
-    let post = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let post = format!(
+        "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     assert_eq!(http(server.address, &post).await.text(), "ok");
     let poll = http(server.address, &format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
     assert!(poll.text().starts_with("bg6R0eXBlAKRkYXRhgqNzaWS0"), "{}", poll.text());

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use sockeye::{Args, Data, Namespace, Server, Socket, deflate};
+use sockeye::{Args, Data, JsonParser, MsgpackParser, Namespace, Server, Socket, deflate};
 use sockeye_interop::{bind, stdin_closed};
 
 const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
@@ -21,6 +21,8 @@ const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let io = Server::builder()
+        .also_parser(MsgpackParser)
+        .also_parser(JsonParser)
         .namespace(root::namespace())
         .namespace(admin::namespace())
         .namespace(slow())
