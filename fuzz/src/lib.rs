@@ -22,6 +22,7 @@ pub mod frames;
 mod handshake;
 pub mod handshake_client;
 pub mod handshake_server;
+pub mod msgpack;
 pub mod operations;
 pub mod proxies;
 pub mod socketio;
@@ -49,4 +50,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "proxies", run: proxies::run },
     Target { name: "engineio", run: engineio::run },
     Target { name: "socketio", run: socketio::run },
+    Target { name: "msgpack", run: msgpack::run },
 ];

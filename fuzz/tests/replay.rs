@@ -116,7 +116,7 @@ macro_rules! targets {
     };
 }
 
-targets! { frames handshake_server handshake_client extensions deflate operations proxies engineio socketio }
+targets! { frames handshake_server handshake_client extensions deflate operations proxies engineio socketio msgpack }
 
 #[test]
 fn the_corpora_are_small() {

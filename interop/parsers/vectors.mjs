@@ -11,7 +11,7 @@ const text = (length) => "x".repeat(length);
 const values = [
   null, true, false, 0, 1, 127, 128, 255, 256, 65535, 65536, 4294967295, 4294967296,
   9007199254740991, -1, -32, -33, -128, -129, -32768, -32769, -2147483648, -2147483649,
-  -9007199254740991, 1.5, -0.1, 1e300, "", "é€😀", text(31), text(32), text(255), text(256),
+  -9007199254740991, 1.5, -0.1, 1.5e-300, 2 ** 63, "", "é€😀", text(31), text(32), text(255), text(256),
   [], {}, [[1], { a: { b: [] } }],
   Array.from({ length: 15 }, (_, i) => i), Array.from({ length: 16 }, (_, i) => i),
   Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${i}`, i])),
@@ -47,7 +47,7 @@ server.push(
 const date = (millis) => new Date(millis);
 const client = [
   undefined, [undefined, 1], { a: undefined, b: 1, c: undefined }, { a: 1, b: undefined },
-  NaN, Infinity, -Infinity, -0, 0.1, 1e21,
+  NaN, Infinity, -Infinity, -0, 0.1, 1.5e-7,
   ...[0, -1, 1, 951782400000, 951868799999, 1e12, -1e13, 8.64e15, -8.64e15, -62198755200001,
     -62167219200000, 253402300800000, 1709164800000, 4107542400000].map(date),
 ].map((value) => [

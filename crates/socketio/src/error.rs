@@ -62,7 +62,7 @@ pub enum Malformed {
     TrailingBytes,
     /// It holds what the format does not know, or breaks its grammar.
     Syntax,
-    /// It nests deeper than 127 levels.
+    /// It nests deeper than 125 levels.
     Depth,
     /// The key of a map is neither a string, nor a whole number, nor true, false or nil.
     Key,

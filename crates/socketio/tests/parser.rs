@@ -72,6 +72,15 @@ fn what_json_lacks_is_what_stringify_makes_of_it() {
     }
 }
 
+/// npm's parser writes the low bits of such a number as if they were all of it: 1e300 arrives as 0.
+#[test]
+fn whole_numbers_beyond_64_bits_keep_their_value() {
+    let packet = Parsed::from_text("2[\"e\",1e300]", &[]).unwrap();
+    let written = MsgpackParser.encode(&packet);
+    let [Message::Binary(bytes)] = &written[..] else { panic!("{written:?}") };
+    assert_eq!(read(bytes.clone()).unwrap().data, "[\"e\",1e+300]");
+}
+
 #[test]
 fn every_violation_has_its_error() {
     for (bytes, why) in [

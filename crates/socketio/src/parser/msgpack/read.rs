@@ -8,8 +8,9 @@ use bytes::Bytes;
 use super::super::Parsed;
 use crate::{Error, Kind, Limit, Limits, Malformed};
 
-/// As deep as the JSON of arguments can be read.
-const MAX_DEPTH: u8 = 127;
+/// As deep as the JSON of arguments can be read, less the two levels of an extension's pair and its
+/// placeholder.
+const MAX_DEPTH: u8 = 125;
 
 /// Reads a packet, which is all that the bytes hold.
 pub(super) fn packet(bytes: &Bytes, limits: &Limits) -> Result<Parsed, Error> {
