@@ -138,13 +138,14 @@ impl<'de> Visitor<'de> for Write<'_> {
             object.next_value_seed(self.again())?;
             count += 1;
         }
-        if let Some(attachment) = self.attachments.get(*self.next) {
-            if count == 2 && is_placeholder(&self.out[start + 1..], *self.next) {
-                self.out.truncate(start);
-                *self.next += 1;
-                binary(self.out, attachment);
-                return Ok(());
-            }
+        if let Some(attachment) = self.attachments.get(*self.next)
+            && count == 2
+            && is_placeholder(&self.out[start + 1..], *self.next)
+        {
+            self.out.truncate(start);
+            *self.next += 1;
+            binary(self.out, attachment);
+            return Ok(());
         }
         head(self.out, start, count, [0x80, 0xde]).ok_or_else(|| A::Error::custom("too long"))
     }
