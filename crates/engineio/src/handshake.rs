@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use crate::{Query, Transport};
+use crate::{Query, Revision, Transport};
 
 /// What a request is, apart from its query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct KnownSession {
     /// The transport that the session uses now.
     pub transport: Transport,
     /// The revision that it was opened with.
-    pub revision: u8,
+    pub revision: Revision,
 }
 
 /// What an acceptable request wants.
@@ -276,7 +276,7 @@ mod tests {
                 "ws" => Transport::Websocket,
                 _ => return None,
             };
-            Some(KnownSession { transport, revision: 4 })
+            Some(KnownSession { transport, revision: Revision::V4 })
         })
     }
 

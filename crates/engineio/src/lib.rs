@@ -1,5 +1,5 @@
-//! Sans-IO Engine.IO, protocol revision 4, server role: packets, the handshake's query and its
-//! refusals, the open packet, the session's heartbeat.
+//! Sans-IO Engine.IO, protocol revisions 4 and 3, server role: packets, payloads, the handshake's
+//! query and its refusals, the open packet, the session's heartbeat.
 //!
 //! Engine.IO stands between a transport and Socket.IO. It gives a connection a *session* with a
 //! secret id ([`Sid`]), notices dead peers, and will let a session change its transport while it
@@ -28,10 +28,12 @@ extern crate alloc;
 mod close;
 mod config;
 mod handshake;
+pub mod jsonp;
 mod open;
 mod packet;
 pub mod payload;
 mod query;
+mod revision;
 mod session;
 mod sid;
 
@@ -41,5 +43,6 @@ pub use handshake::{Intent, KnownSession, Refusal, Request, verify};
 pub use open::{Open, Transport};
 pub use packet::{Error, Packet, PacketType};
 pub use query::{Query, pairs};
+pub use revision::Revision;
 pub use session::{Action, Event, Session};
 pub use sid::{ParseSidError, Sid};

@@ -3,6 +3,9 @@
 //! On a websocket each packet is one message: text as decoded here, while a binary message is the
 //! data of a `message` packet as it stands, with no type. The base64 form of binary (`b…`) belongs
 //! to polling, but is accepted everywhere, as in Node.
+//!
+//! In revision 3 a binary message has a type as well: the number 4 before its bytes, or the character
+//! `4` before its base64.
 
 use alloc::vec::Vec;
 use base64::{
@@ -44,6 +47,12 @@ impl PacketType {
     #[must_use]
     pub const fn as_byte(self) -> u8 {
         self as u8
+    }
+
+    /// The number that the byte on the wire is the digit of: the type of binary messages in revision 3.
+    #[must_use]
+    pub const fn as_number(self) -> u8 {
+        self as u8 - b'0'
     }
 
     const fn from_byte(byte: u8) -> Option<Self> {
@@ -112,9 +121,34 @@ impl<'a> Packet<'a> {
         })
     }
 
+    /// Reads one packet of revision 3. Only a message may be binary: Node takes any type there, which no
+    /// client sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode_text`](Self::decode_text).
+    pub fn decode_text_v3(text: &'a str) -> Result<Self, Error> {
+        let Some(binary) = text.strip_prefix('b') else { return Self::decode_text(text) };
+        let data = binary.strip_prefix('4').ok_or_else(|| match binary.chars().next() {
+            Some(unknown) => Error::UnknownType(unknown),
+            None => Error::EmptyPacket,
+        })?;
+        BASE64.decode(data).map(Self::Binary).map_err(|_| Error::InvalidBase64)
+    }
+
     /// Appends a binary message in its text form: `b` and base64.
     pub fn encode_binary(bytes: &[u8], out: &mut Vec<u8>) {
         out.push(b'b');
+        Self::encode_base64(bytes, out);
+    }
+
+    /// The same for revision 3: `b4` and base64.
+    pub fn encode_binary_v3(bytes: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"b4");
+        Self::encode_base64(bytes, out);
+    }
+
+    fn encode_base64(bytes: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         // Four characters for each three bytes that are begun, padded.
         out.resize(start + bytes.len().div_ceil(3) * 4, 0);
@@ -148,8 +182,13 @@ pub enum Error {
     UnknownType(char),
     /// What follows `b` is not base64.
     InvalidBase64,
-    /// A client of revision 4 sent a ping: here the server pings.
+    /// A client of revision 4 sent a ping, which there is the server's part; or one of revision 3 a
+    /// pong.
     HeartbeatDirection,
+    /// The first byte of a binary message of revision 3 is not the type of a message.
+    UnknownBinaryType(u8),
+    /// A payload of revision 3 is not packets, each behind its length.
+    MalformedPayload,
 }
 
 impl Error {
@@ -157,9 +196,11 @@ impl Error {
     #[must_use]
     pub const fn reason(self) -> CloseReason {
         match self {
-            Self::EmptyPacket | Self::UnknownType(_) | Self::InvalidBase64 => {
-                CloseReason::ParseError
-            }
+            Self::EmptyPacket
+            | Self::UnknownType(_)
+            | Self::InvalidBase64
+            | Self::UnknownBinaryType(_)
+            | Self::MalformedPayload => CloseReason::ParseError,
             Self::HeartbeatDirection => CloseReason::TransportError,
         }
     }
@@ -182,7 +223,13 @@ impl fmt::Display for Error {
                 f.write_str("the peer sent a binary Engine.IO packet that is not base64")
             }
             Self::HeartbeatDirection => f.write_str(
-                "the peer sent an Engine.IO ping, which is the server's part (invalid heartbeat direction)",
+                "the peer did the other side's part of Engine.IO's heartbeat (invalid heartbeat direction)",
+            ),
+            Self::UnknownBinaryType(unknown) => {
+                write!(f, "the peer sent a binary Engine.IO packet of the unknown type {unknown}")
+            }
+            Self::MalformedPayload => f.write_str(
+                "the peer sent an Engine.IO payload that is not packets, each behind its length",
             ),
         }
     }
@@ -248,7 +295,45 @@ mod tests {
         assert_eq!(CloseReason::from(Error::UnknownType('7')), CloseReason::ParseError);
     }
 
+    #[test]
+    fn binary_of_revision_3_has_a_type() {
+        let mut out = Vec::new();
+        Packet::encode_binary_v3(&[1, 2, 3, 4], &mut out);
+        assert_eq!(out, b"b4AQIDBA==");
+        for (text, packet) in [
+            ("b4AQIDBA==", Ok(Packet::Binary(vec![1, 2, 3, 4]))),
+            ("b4AQIDBA", Ok(Packet::Binary(vec![1, 2, 3, 4]))),
+            ("b4", Ok(Packet::Binary(vec![]))),
+            ("4hello €😀", Ok(Packet::Message("hello €😀"))),
+            ("2probe", Ok(Packet::Ping("probe"))),
+            ("b", Err(Error::EmptyPacket)),
+            ("b2", Err(Error::UnknownType('2'))),
+            ("bAQIDBA==", Err(Error::UnknownType('A'))),
+            ("b4%", Err(Error::InvalidBase64)),
+            ("7", Err(Error::UnknownType('7'))),
+            ("", Err(Error::EmptyPacket)),
+        ] {
+            assert_eq!(Packet::decode_text_v3(text), packet, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn binary_of_revision_3_comes_back(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+            cut in any::<proptest::sample::Index>(),
+        ) {
+            let mut wire = Vec::new();
+            Packet::encode_binary_v3(&bytes, &mut wire);
+            let wire = str::from_utf8(&wire).unwrap();
+            prop_assert_eq!(Packet::decode_text_v3(wire), Ok(Packet::Binary(bytes.clone())));
+            // Cut anywhere, it is an error or what stood before the cut.
+            if let Ok(packet) = Packet::decode_text_v3(&wire[..cut.index(wire.len())]) {
+                let Packet::Binary(read) = packet else { panic!("{packet:?}") };
+                prop_assert!(bytes.starts_with(&read));
+            }
+        }
+
         #[test]
         fn any_text_is_a_packet_or_an_error(text in ".*") {
             let _ = Packet::decode_text(&text);

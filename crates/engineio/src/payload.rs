@@ -3,10 +3,25 @@
 //! Binary messages are base64 here (`b…`), whatever the client can take. A text that holds the
 //! separator itself cannot be told from two packets: whoever sends raw text must refuse it (JSON
 //! escapes it, so Socket.IO's packets never hold it).
+//!
+//! In revision 3 each packet stands behind its length, and there are two forms:
+//!
+//! ```text
+//!     text     length ':' packet, repeated: 6:4hello10:b4AQIDBA==
+//!              the length in decimal counts UTF-16 code units; binary is base64
+//!     binary   0 or 1, the length's digits as the numbers 0 to 9, 255, and the packet, repeated
+//!              0: a text in UTF-8; 1: a binary message, behind the number 4 for its type;
+//!              the length counts bytes
+//! ```
 
 use alloc::{string::String, vec::Vec};
 
-use crate::Packet;
+use crate::{Error, Packet};
+
+mod v3;
+mod writer;
+
+pub use writer::{Form, Writer};
 
 /// Stands between two packets: U+001E, INFORMATION SEPARATOR TWO.
 pub const SEPARATOR: char = '\u{1e}';
@@ -15,9 +30,25 @@ pub const SEPARATOR: char = '\u{1e}';
 /// enough may go on later.
 #[derive(Debug)]
 pub struct Payload {
-    text: String,
+    body: Body,
     /// Where the next packet begins; `None` behind the last one.
     next: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Separated(String),
+    V3Text(String),
+    V3Binary(Vec<u8>),
+}
+
+/// A packet of a payload, as a websocket's message would bring it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// For [`Session::receive_text`](crate::Session::receive_text).
+    Text(&'a str),
+    /// For [`Session::receive_binary`](crate::Session::receive_binary); only in revision 3.
+    Binary(&'a [u8]),
 }
 
 impl Payload {
@@ -25,16 +56,58 @@ impl Payload {
     /// they are packets is seen one by one.
     #[must_use]
     pub const fn new(text: String) -> Self {
-        Self { text, next: Some(0) }
+        Self { body: Body::Separated(text), next: Some(0) }
     }
 
-    /// The next packet, to be [decoded](Packet::decode_text).
-    pub fn next_packet(&mut self) -> Option<&str> {
-        let rest = &self.text[self.next?..];
-        let packet = rest.split(SEPARATOR).next().unwrap_or(rest);
-        let end = self.text.len() - rest.len() + packet.len();
-        self.next = (end < self.text.len()).then_some(end + SEPARATOR.len_utf8());
-        Some(packet)
+    /// The body of a POST of revision 3, in its text form. An empty one is malformed; `0:` holds no
+    /// packet.
+    #[must_use]
+    pub fn v3_text(text: String) -> Self {
+        let next = (text != v3::NOTHING).then_some(0);
+        Self { body: Body::V3Text(text), next }
+    }
+
+    /// The body of a POST of revision 3, in its binary form (`application/octet-stream`). An empty one
+    /// holds no packet.
+    #[must_use]
+    pub fn v3_binary(bytes: Vec<u8>) -> Self {
+        let next = (!bytes.is_empty()).then_some(0);
+        Self { body: Body::V3Binary(bytes), next }
+    }
+
+    /// A payload without packets.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { body: Body::Separated(String::new()), next: None }
+    }
+
+    /// The next packet, to be judged by the session. What is no packet at all is an error only there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MalformedPayload`]: the session is over. Only in revision 3; nothing follows it.
+    pub fn next_packet(&mut self) -> Option<Result<Part<'_>, Error>> {
+        let start = self.next?;
+        let (part, end, len) = match &self.body {
+            Body::Separated(text) => {
+                let rest = &text[start..];
+                let packet = rest.split(SEPARATOR).next().unwrap_or(rest);
+                let end = start + packet.len();
+                // A separator at the very end has an empty packet behind it.
+                self.next = (end < text.len()).then_some(end + SEPARATOR.len_utf8());
+                return Some(Ok(Part::Text(packet)));
+            }
+            Body::V3Text(text) => match v3::take_text(&text[start..]) {
+                Some((packet, size)) => (Ok(Part::Text(packet)), start + size, text.len()),
+                None => (Err(Error::MalformedPayload), text.len(), text.len()),
+            },
+            Body::V3Binary(bytes) => match v3::take_binary(&bytes[start..]) {
+                Some((part, size)) => (Ok(part), start + size, bytes.len()),
+                None => (Err(Error::MalformedPayload), bytes.len(), bytes.len()),
+            },
+        };
+        self.next = (end < len).then_some(end);
+        Some(part)
     }
 
     /// Whether every packet has been read.
@@ -73,7 +146,8 @@ mod tests {
         let mut payload = Payload::new(text.to_owned());
         let mut packets = Vec::new();
         while !payload.is_done() {
-            packets.push(payload.next_packet().unwrap().to_owned());
+            let Some(Ok(Part::Text(packet))) = payload.next_packet() else { panic!("{payload:?}") };
+            packets.push(packet.to_owned());
         }
         assert_eq!(payload.next_packet(), None);
         packets

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::Refusal;
+use crate::{Refusal, Revision};
 
 /// What Engine.IO reads from a request's query string.
 ///
@@ -24,6 +24,9 @@ pub struct Query<'a> {
     pub b64: bool,
     /// `t`: any text that keeps caches away.
     pub t: Option<Cow<'a, str>>,
+    /// `j`: the client polls by scripts, and this is the number of the function that they call. See
+    /// [`jsonp`](crate::jsonp).
+    pub j: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
@@ -39,6 +42,7 @@ impl<'a> Query<'a> {
                 "sid" => query.sid = Some(value),
                 "b64" => query.b64 = !value.is_empty(),
                 "t" => query.t = Some(value),
+                "j" => query.j = Some(value),
                 _ => {}
             }
         }
@@ -48,17 +52,21 @@ impl<'a> Query<'a> {
 
     /// The revision that the official server takes this for: 4, or 3 for all else.
     #[must_use]
-    pub fn revision(&self) -> u8 {
-        if self.eio.as_deref() == Some("4") { 4 } else { 3 }
+    pub fn revision(&self) -> Revision {
+        if self.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 }
     }
 
-    /// Refuses every revision but 4. A server checks this last, once the request was allowed.
+    /// Refuses revision 3, unless it is allowed (`allowEIO3` in Node). A server checks this last, once
+    /// the request was allowed.
     ///
     /// # Errors
     ///
     /// [`Refusal::UnsupportedRevision`].
-    pub fn check_revision(&self) -> Result<(), Refusal> {
-        if self.revision() == 4 { Ok(()) } else { Err(Refusal::UnsupportedRevision) }
+    pub fn check_revision(&self, allow_v3: bool) -> Result<(), Refusal> {
+        match self.revision() {
+            Revision::V3 if !allow_v3 => Err(Refusal::UnsupportedRevision),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -116,7 +124,8 @@ mod tests {
         assert_eq!(query.t.as_deref(), Some("z9wosm5g"));
         assert_eq!(query.sid, None);
         assert!(!query.b64);
-        assert_eq!(query.check_revision(), Ok(()));
+        assert_eq!(query.check_revision(false), Ok(()));
+        assert_eq!(query.j, None);
     }
 
     #[test]
@@ -147,7 +156,10 @@ mod tests {
     #[test]
     fn any_revision_but_4_is_3() {
         for raw in ["", "EIO", "EIO=3", "EIO=5", "EIO=04", "EIO=4 ", "eio=4"] {
-            assert_eq!(Query::parse(raw).check_revision(), Err(Refusal::UnsupportedRevision));
+            let query = Query::parse(raw);
+            assert_eq!(query.revision(), Revision::V3);
+            assert_eq!(query.check_revision(false), Err(Refusal::UnsupportedRevision));
+            assert_eq!(query.check_revision(true), Ok(()));
         }
     }
 

@@ -5,13 +5,18 @@
 //! packet that comes while the pong is awaited starts that time anew, once per ping: a client that
 //! is busy uploading is not dead.
 //!
-//! Sending is not the session's part: it says [`Action::SendPing`], and the caller queues `2`.
+//! In revision 3 the client pings, in the interval that it was told, and the server answers. A session
+//! without a ping for [`Config::ping_interval`] and [`Config::ping_timeout`] together is given up;
+//! other packets count for nothing there.
+//!
+//! Sending is not the session's part: it says [`Action::SendPing`] or [`Event::Ping`], and the caller
+//! queues `2` or `3`.
 
-use alloc::vec::Vec;
+use alloc::borrow::Cow;
 
-use crate::{CloseReason, Config, Error, Packet};
+use crate::{CloseReason, Config, Error, Packet, PacketType, Revision};
 
-/// The inbound state of one Engine.IO session, revision 4, server role.
+/// The inbound state of one Engine.IO session, server role.
 ///
 /// It belongs to whoever reads the session's transport. After an [`Error`], [`Event::Close`] or
 /// [`Action::Close`] it has no further use.
@@ -36,7 +41,11 @@ const _: () = assert!(size_of::<Session>() <= 40);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heartbeat {
     PingDue,
-    PongDue { refreshed: bool },
+    PongDue {
+        refreshed: bool,
+    },
+    /// Revision 3: the client's part.
+    PingAwaited,
 }
 
 /// What a packet brought to the layer above.
@@ -44,8 +53,11 @@ enum Heartbeat {
 pub enum Event<'a> {
     /// A text message.
     Message(&'a str),
-    /// A binary message that came as base64.
-    Binary(Vec<u8>),
+    /// A binary message.
+    Binary(Cow<'a, [u8]>),
+    /// Revision 3: the client asks whether the server lives. Send a pong, the packet `3`, without the
+    /// data that the ping may have had.
+    Ping,
     /// The peer ended the session: close the transport at once, reason
     /// [`CloseReason::TransportClose`]. (Node ignores this packet on a websocket and waits for the
     /// ping timeout.)
@@ -62,15 +74,28 @@ pub enum Action {
 }
 
 impl Session {
-    /// A session whose open packet is being sent.
+    /// A session of this revision, whose open packet is being sent.
     #[must_use]
-    pub const fn open(now: u64, config: &Config) -> Self {
+    pub const fn open(now: u64, revision: Revision, config: &Config) -> Self {
+        let (heartbeat, patience) = match revision {
+            Revision::V3 => (Heartbeat::PingAwaited, silence(config)),
+            Revision::V4 => (Heartbeat::PingDue, config.ping_interval),
+        };
         Self {
-            deadline: now.saturating_add(config.ping_interval),
+            deadline: now.saturating_add(patience),
             repeat: u64::MAX,
             paused_from: 0,
             paused_until: 0,
-            heartbeat: Heartbeat::PingDue,
+            heartbeat,
+        }
+    }
+
+    /// The revision that it was opened with.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        match self.heartbeat {
+            Heartbeat::PingAwaited => Revision::V3,
+            Heartbeat::PingDue | Heartbeat::PongDue { .. } => Revision::V4,
         }
     }
 
@@ -86,29 +111,61 @@ impl Session {
         config: &Config,
         text: &'a str,
     ) -> Result<Option<Event<'a>>, Error> {
-        let packet = Packet::decode_text(text)?;
+        let v3 = matches!(self.revision(), Revision::V3);
+        let packet = if v3 { Packet::decode_text_v3(text)? } else { Packet::decode_text(text)? };
         if !matches!(packet, Packet::Pong(_)) {
             self.refresh(now, config);
         }
         match packet {
             Packet::Message(data) => Ok(Some(Event::Message(data))),
-            Packet::Binary(data) => Ok(Some(Event::Binary(data))),
-            Packet::Pong(_) => {
+            Packet::Binary(data) => Ok(Some(Event::Binary(Cow::Owned(data)))),
+            Packet::Ping(_) if v3 => {
+                self.await_until(now, silence(config));
+                Ok(Some(Event::Ping))
+            }
+            Packet::Pong(_) if !v3 => {
                 self.pong(now, config);
                 Ok(None)
             }
-            Packet::Ping(_) => Err(Error::HeartbeatDirection),
+            Packet::Ping(_) | Packet::Pong(_) => Err(Error::HeartbeatDirection),
             Packet::Close => Ok(Some(Event::Close)),
             Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(None),
         }
     }
 
-    /// Notes a binary message of the transport, which as a whole is the data of a message.
-    pub fn receive_binary(&mut self, now: u64, config: &Config) {
-        self.refresh(now, config);
+    /// Takes a binary message of the transport. As a whole it is the data of a message; in revision 3
+    /// that follows the packet's type, which can only be a message's. (Node takes any type there, and
+    /// ignores those that it does not know; no client sends them.)
+    ///
+    /// # Errors
+    ///
+    /// The session is over, with the error's [reason](Error::reason): of revision 3, and the first byte
+    /// is missing or not 4.
+    pub fn receive_binary<'a>(
+        &mut self,
+        now: u64,
+        config: &Config,
+        bytes: Cow<'a, [u8]>,
+    ) -> Result<Event<'a>, Error> {
+        if let Revision::V4 = self.revision() {
+            self.refresh(now, config);
+            return Ok(Event::Binary(bytes));
+        }
+        match bytes.first() {
+            Some(&BINARY_MESSAGE) => {}
+            Some(unknown) => return Err(Error::UnknownBinaryType(*unknown)),
+            None => return Err(Error::EmptyPacket),
+        }
+        Ok(Event::Binary(match bytes {
+            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[1..]),
+            Cow::Owned(mut bytes) => {
+                bytes.remove(0);
+                Cow::Owned(bytes)
+            }
+        }))
     }
 
-    /// Notes what is as good as a pong, be one awaited or not: the next ping is due
+    /// Notes (in revision 4) what is as good as a pong, be one awaited or not: the next ping is due
     /// [`Config::ping_interval`] from now. For transports with a heartbeat of their own form.
     pub const fn pong(&mut self, now: u64, config: &Config) {
         self.heartbeat = Heartbeat::PingDue;
@@ -121,6 +178,7 @@ impl Session {
     pub const fn poll_timeout(&self) -> u64 {
         match self.heartbeat {
             Heartbeat::PingDue => self.deadline,
+            Heartbeat::PingAwaited => self.given_up(),
             Heartbeat::PongDue { .. } => {
                 let given_up = self.given_up();
                 if self.paused_until != 0 && self.repeat < given_up {
@@ -132,7 +190,7 @@ impl Session {
         }
     }
 
-    /// When the session is given up, as a pong is awaited.
+    /// When the session is given up, as a pong, or the client's ping, is awaited.
     const fn given_up(&self) -> u64 {
         let pause = self.paused_until.saturating_sub(self.paused_from);
         self.deadline.saturating_add(pause)
@@ -154,12 +212,14 @@ impl Session {
                 self.repeat = now.saturating_add(config.ping_interval);
                 Some(Action::SendPing)
             }
-            Heartbeat::PongDue { .. } => Some(Action::Close(CloseReason::PingTimeout)),
+            Heartbeat::PongDue { .. } | Heartbeat::PingAwaited => {
+                Some(Action::Close(CloseReason::PingTimeout))
+            }
         }
     }
 
     /// The server itself stops reading from this session (its handlers are behind), so that a pong
-    /// may lie unread. While it does, the pong's deadline stands still, for at most `cap`
+    /// (or a client's ping) may lie unread. While it does, that deadline stands still, for at most `cap`
     /// milliseconds from now. Pings go on being due, one in every interval whether or not the last one was
     /// answered. No effect on a session that is paused already.
     pub const fn pause(&mut self, now: u64, cap: u64) {
@@ -172,7 +232,7 @@ impl Session {
     /// The server reads again.
     pub const fn resume(&mut self, now: u64) {
         let end = if now < self.paused_until { now } else { self.paused_until };
-        if let Heartbeat::PongDue { .. } = self.heartbeat {
+        if let Heartbeat::PongDue { .. } | Heartbeat::PingAwaited = self.heartbeat {
             let pause = end.saturating_sub(self.paused_from);
             self.deadline = self.deadline.saturating_add(pause);
         }
@@ -189,7 +249,11 @@ impl Session {
     }
 
     const fn await_pong(&mut self, now: u64, config: &Config) {
-        self.deadline = now.saturating_add(config.ping_timeout);
+        self.await_until(now, config.ping_timeout);
+    }
+
+    const fn await_until(&mut self, now: u64, patience: u64) {
+        self.deadline = now.saturating_add(patience);
         // Of a pause that is going on, only what is yet to come can stop this clock.
         if self.paused_until != 0 && self.paused_from < now {
             self.paused_from = now;
@@ -197,9 +261,18 @@ impl Session {
     }
 }
 
+/// How long a client of revision 3 may be silent.
+const fn silence(config: &Config) -> u64 {
+    config.ping_interval.saturating_add(config.ping_timeout)
+}
+
+/// What stands before a binary message of revision 3: the type as a number, not as its character.
+const BINARY_MESSAGE: u8 = PacketType::Message.as_number();
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Revision::{V3, V4};
 
     const CONFIG: Config =
         Config { ping_interval: 300, ping_timeout: 200, upgrade_timeout: 10_000, max_payload: 100 };
@@ -207,14 +280,19 @@ mod tests {
 
     /// Opened at 1 000, pinged at 1 300.
     fn pinged() -> Session {
-        let mut session = Session::open(1000, &CONFIG);
+        let mut session = Session::open(1000, V4, &CONFIG);
         assert_eq!(session.handle_timeout(1300, &CONFIG), Some(Action::SendPing));
         session
     }
 
+    fn receive_binary(session: &mut Session, now: u64) {
+        let event = session.receive_binary(now, &CONFIG, Cow::Borrowed(&[4, 1]));
+        assert_eq!(event, Ok(Event::Binary(Cow::Borrowed(&[4, 1]))), "as it stands");
+    }
+
     #[test]
     fn pings_and_times_out_to_the_millisecond() {
-        let mut session = Session::open(1000, &CONFIG);
+        let mut session = Session::open(1000, V4, &CONFIG);
         assert_eq!(session.poll_timeout(), 1300);
         assert_eq!(session.handle_timeout(1299, &CONFIG), None);
         assert_eq!(session.handle_timeout(1300, &CONFIG), Some(Action::SendPing));
@@ -234,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_late_ping_gives_the_whole_time_for_its_pong() {
-        let mut session = Session::open(1000, &CONFIG);
+        let mut session = Session::open(1000, V4, &CONFIG);
         assert_eq!(session.handle_timeout(1340, &CONFIG), Some(Action::SendPing));
         assert_eq!(session.poll_timeout(), 1540);
     }
@@ -249,29 +327,29 @@ mod tests {
             assert_eq!(session.handle_timeout(1600, &CONFIG), TIMEOUT, "{packet}");
         }
         let mut session = pinged();
-        session.receive_binary(1450, &CONFIG);
+        receive_binary(&mut session, 1450);
         assert_eq!(session.poll_timeout(), 1650);
         // The next ping may be extended again.
         assert_eq!(session.receive_text(1600, &CONFIG, "3"), Ok(None));
         assert_eq!(session.handle_timeout(1900, &CONFIG), Some(Action::SendPing));
-        session.receive_binary(2000, &CONFIG);
+        receive_binary(&mut session, 2000);
         assert_eq!(session.poll_timeout(), 2200);
     }
 
     #[test]
     fn messages_do_not_put_off_the_ping() {
-        let mut session = Session::open(1000, &CONFIG);
+        let mut session = Session::open(1000, V4, &CONFIG);
         assert_eq!(session.receive_text(1290, &CONFIG, "4x"), Ok(Some(Event::Message("x"))));
-        session.receive_binary(1295, &CONFIG);
+        receive_binary(&mut session, 1295);
         assert_eq!(session.poll_timeout(), 1300);
     }
 
     #[test]
     fn what_each_packet_means() {
-        let mut session = Session::open(0, &CONFIG);
+        let mut session = Session::open(0, V4, &CONFIG);
         let mut receive = |text| session.receive_text(1, &CONFIG, text);
         assert_eq!(receive("4"), Ok(Some(Event::Message(""))));
-        assert_eq!(receive("bAQI="), Ok(Some(Event::Binary([1, 2].into()))));
+        assert_eq!(receive("bAQI="), Ok(Some(Event::Binary(Cow::Borrowed(&[1, 2])))));
         assert_eq!(receive("1"), Ok(Some(Event::Close)));
         for ignored in ["0{}", "3", "3probe", "5", "6"] {
             assert_eq!(receive(ignored), Ok(None), "{ignored}");
@@ -312,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_ping_during_a_pause_counts_only_what_remains_of_it() {
-        let mut session = Session::open(1000, &CONFIG);
+        let mut session = Session::open(1000, V4, &CONFIG);
         session.pause(1200, 1000);
         assert_eq!(session.poll_timeout(), 1300, "pings go on");
         assert_eq!(session.handle_timeout(1300, &CONFIG), Some(Action::SendPing));
@@ -344,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_pause_without_a_pong_due_changes_nothing() {
-        let mut session = Session::open(1000, &CONFIG);
+        let mut session = Session::open(1000, V4, &CONFIG);
         session.pause(1100, 1000);
         session.resume(1200);
         assert_eq!(session.poll_timeout(), 1300);
@@ -353,8 +431,73 @@ mod tests {
     }
 
     #[test]
+    fn revision_3_is_pinged_by_its_client() {
+        let mut session = Session::open(1000, V3, &CONFIG);
+        assert_eq!(session.poll_timeout(), 1500);
+        assert_eq!(session.receive_text(1200, &CONFIG, "2"), Ok(Some(Event::Ping)));
+        assert_eq!(session.receive_text(1300, &CONFIG, "2probe"), Ok(Some(Event::Ping)));
+        assert_eq!(session.handle_timeout(1799, &CONFIG), None);
+        assert_eq!(session.handle_timeout(1800, &CONFIG), TIMEOUT, "pings nobody itself");
+    }
+
+    #[test]
+    fn nothing_but_a_ping_keeps_a_session_of_revision_3_alive() {
+        let mut session = Session::open(1000, V3, &CONFIG);
+        for packet in ["4", "4hello", "b4AA==", "0", "5", "6"] {
+            session.receive_text(1400, &CONFIG, packet).unwrap();
+        }
+        session.receive_binary(1400, &CONFIG, Cow::Borrowed(&[4])).unwrap();
+        assert_eq!(session.handle_timeout(1500, &CONFIG), TIMEOUT);
+    }
+
+    #[test]
+    fn what_each_packet_means_in_revision_3() {
+        let mut session = Session::open(0, V3, &CONFIG);
+        let mut receive = |text| session.receive_text(1, &CONFIG, text);
+        assert_eq!(receive("4x"), Ok(Some(Event::Message("x"))));
+        assert_eq!(receive("b4AQI="), Ok(Some(Event::Binary(Cow::Borrowed(&[1, 2])))));
+        assert_eq!(receive("1"), Ok(Some(Event::Close)));
+        for ignored in ["0{}", "5", "6"] {
+            assert_eq!(receive(ignored), Ok(None), "{ignored}");
+        }
+        for pong in ["3", "3probe"] {
+            assert_eq!(receive(pong), Err(Error::HeartbeatDirection), "{pong}");
+        }
+        assert_eq!(receive("bAQI="), Err(Error::UnknownType('A')));
+        let bytes = [4, 1, 2];
+        for message in [Cow::Borrowed(&bytes[..]), Cow::Owned(bytes.to_vec())] {
+            let event = session.receive_binary(1, &CONFIG, message);
+            assert_eq!(event, Ok(Event::Binary(Cow::Borrowed(&[1, 2]))));
+        }
+        for (bytes, error) in [
+            (&[][..], Error::EmptyPacket),
+            (b"4", Error::UnknownBinaryType(b'4')),
+            (&[2], Error::UnknownBinaryType(2)),
+            (&[255, 0], Error::UnknownBinaryType(255)),
+        ] {
+            assert_eq!(session.receive_binary(1, &CONFIG, Cow::Borrowed(bytes)), Err(error));
+            assert_eq!(error.reason(), CloseReason::ParseError);
+        }
+    }
+
+    #[test]
+    fn a_pause_stops_the_clock_of_the_clients_ping() {
+        let mut session = Session::open(1000, V3, &CONFIG);
+        session.pause(1400, 5000);
+        assert_eq!(session.poll_timeout(), 6500);
+        assert_eq!(session.handle_timeout(1500, &CONFIG), None);
+        session.resume(2000);
+        assert_eq!(session.poll_timeout(), 2100, "100 ms were left");
+        session.pause(2050, 100);
+        assert_eq!(session.receive_text(2060, &CONFIG, "2"), Ok(Some(Event::Ping)));
+        assert_eq!(session.poll_timeout(), 2650, "90 ms of the pause are left");
+        session.resume(2060);
+        assert_eq!(session.handle_timeout(2560, &CONFIG), TIMEOUT);
+    }
+
+    #[test]
     fn the_end_of_time_does_not_overflow() {
-        let mut session = Session::open(u64::MAX - 1, &CONFIG);
+        let mut session = Session::open(u64::MAX - 1, V4, &CONFIG);
         session.pause(u64::MAX - 1, u64::MAX);
         assert_eq!(session.handle_timeout(u64::MAX, &CONFIG), Some(Action::SendPing));
         assert_eq!(session.poll_timeout(), u64::MAX);

@@ -126,14 +126,29 @@ impl Packet {
 
     /// The packet as WebSocket frames, in pieces that follow one another: the text frame, then a
     /// head and a payload for each attachment.
-    pub fn frames(&self, mut piece: impl FnMut(Piece<'_>)) {
+    pub fn frames(&self, piece: impl FnMut(Piece<'_>)) {
+        self.pieces(&[], piece);
+    }
+
+    /// The packet as [`frames`](Self::frames) of Engine.IO's revision 3, where the type of a binary
+    /// message stands before its bytes. They share the same bytes.
+    pub fn frames_v3(&self, piece: impl FnMut(Piece<'_>)) {
+        self.pieces(&[PacketType::Message.as_number()], piece);
+    }
+
+    /// The frames, with this before each attachment.
+    fn pieces(&self, kind: &[u8], mut piece: impl FnMut(Piece<'_>)) {
         if !self.text.is_empty() {
             piece(Piece::Shared(&self.text, usize::from(self.frame_start)));
         }
         for attachment in &self.attachments {
             let mut head = [0; MAX_SERVER_HEAD];
-            let size = encode_in_headroom(OpCode::Binary, attachment.len(), &mut head);
+            let length = kind.len() + attachment.len();
+            let size = encode_in_headroom(OpCode::Binary, length, &mut head);
             piece(Piece::Head(&head[MAX_SERVER_HEAD - size..]));
+            if !kind.is_empty() {
+                piece(Piece::Head(kind));
+            }
             piece(Piece::Shared(attachment, 0));
         }
     }
@@ -281,6 +296,20 @@ mod tests {
     fn attachments_follow_their_text_as_binary_frames() {
         let packet = packet("51-[..]", vec![Bytes::from_static(&[1, 2]), Bytes::new()]);
         assert_eq!(wire(&packet), b"\x81\x08451-[..]\x82\x02\x01\x02\x82\x00");
+    }
+
+    #[test]
+    fn in_revision_3_binary_has_a_type() {
+        let long = Bytes::from(vec![7; 125]);
+        let packet = packet("52-[..]", vec![Bytes::new(), long.clone()]);
+        let mut wire = Vec::new();
+        packet.frames_v3(|piece| match piece {
+            Piece::Head(bytes) => wire.extend_from_slice(bytes),
+            Piece::Shared(bytes, from) => wire.extend_from_slice(&bytes[from..]),
+        });
+        let mut expected = b"\x81\x08452-[..]\x82\x01\x04\x82\x7e\x00\x7e\x04".to_vec();
+        expected.extend_from_slice(&long);
+        assert_eq!(wire, expected);
     }
 
     #[test]

@@ -89,10 +89,17 @@ impl Manner {
 }
 
 /// The answer to a poll.
-pub(crate) fn payload(body: Body, manner: Manner, encoding: Option<Encoding>) -> Response<Body> {
+pub(crate) fn payload(
+    body: Body,
+    binary: bool,
+    manner: Manner,
+    encoding: Option<Encoding>,
+) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
+    // A script, too, is text/plain, as in Node.
+    let kind = if binary { "application/octet-stream" } else { "text/plain; charset=UTF-8" };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(encoding) = encoding {
         headers.insert(CONTENT_ENCODING, encoding.header());
     }

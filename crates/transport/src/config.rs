@@ -26,6 +26,8 @@ pub struct Config {
     pub websocket: websocket::Limits,
     /// The transports that clients may use. Default: polling and websocket.
     pub transports: Vec<Transport>,
+    /// Whether clients may speak revision 3 of Engine.IO. Default: no.
+    pub allow_eio3: bool,
     /// Whether a session that polls may go on over a websocket. Default: yes.
     pub allow_upgrades: bool,
     /// Answers to polls from this size on, in bytes, are compressed for clients that accept it.
@@ -80,6 +82,7 @@ impl Default for Config {
             engine: engineio::Config::default(),
             websocket: websocket::Limits::default(),
             transports: vec![Transport::Polling, Transport::Websocket],
+            allow_eio3: false,
             allow_upgrades: true,
             compress_from: Some(1024),
             compression: None,

@@ -14,7 +14,7 @@ use std::{error, fmt};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_LENGTH, HOST, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_LENGTH, HOST, ORIGIN, REFERER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -147,6 +147,20 @@ impl Cors {
             // A browser sends one. What several mean depends on who reads them.
             (Some(_), Some(_)) => false,
         }
+    }
+
+    /// The same for a request that polls by scripts (JSONP). Browsers send no `Origin` with it, whatever
+    /// page it is for, and CORS does not keep the answer from that page: so its origin is looked for in
+    /// `Referer`, and is `null` without one.
+    #[must_use]
+    pub fn allows_script(&self, request: &HeaderMap) -> bool {
+        if request.contains_key(ORIGIN) {
+            return self.allows(request);
+        }
+        let referer = request.get(REFERER).and_then(|referer| referer.to_str().ok());
+        let origin = referer.and_then(origin_of).and_then(|origin| origin.parse().ok());
+        let origin = origin.unwrap_or(HeaderValue::from_static("null"));
+        self.origins.admit(&origin) || is_same_origin(&origin, request)
     }
 
     /// The answer to a preflight, which is any request with the method `OPTIONS`: the status is 204,
@@ -403,6 +417,13 @@ fn is_same_origin(origin: &HeaderValue, request: &HeaderMap) -> bool {
         host.unwrap_or(authority).to_ascii_lowercase()
     };
     !authority.is_empty() && bare(authority) == bare(host)
+}
+
+/// The origin of a URL, as it stands there.
+fn origin_of(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    Some(&url[..scheme.len() + 3 + authority])
 }
 
 /// Adds a name to `Vary`, unless it is there (npm `vary`).

@@ -208,10 +208,10 @@ pub(crate) struct Posting {
 impl Posting {
     /// The body is there. Ready (with an error, which means nothing) when the session has judged it or is
     /// over.
-    pub(crate) fn complete(mut self, body: String) -> Option<oneshot::Receiver<Infallible>> {
+    pub(crate) fn complete(mut self, payload: Payload) -> Option<oneshot::Receiver<Infallible>> {
         self.whole = true;
         let (judged, done) = oneshot::channel();
-        let posted = Posted { payload: Payload::new(body), _judged: judged };
+        let posted = Posted { payload, _judged: judged };
         self.shared.door().as_mut()?.posted = Some(posted);
         self.shared.outbox().notify();
         Some(done)

@@ -2,6 +2,7 @@
 
 mod plain;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::ready;
 use std::net::SocketAddr;
@@ -13,7 +14,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 use hyper::body::Body as HttpBody;
 use sockeye_engineio::{
-    self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Sid, Transport, payload,
+    self as engineio, CloseReason, Intent, KnownSession, Query, Refusal, Revision, Sid, Transport,
+    jsonp, payload,
 };
 use sockeye_net::addresses::Admission;
 use sockeye_net::http::{Answer, Body, full};
@@ -34,12 +36,9 @@ use crate::request::Request;
 use crate::requests;
 use crate::session::Session;
 use crate::sessions::{Census, Sessions};
-use crate::shared::Shared;
+use crate::shared::{Form, Shared};
 use crate::task::{Task, Upgraded};
 use crate::traffic::Volume;
-
-/// The revision of the protocol that sessions are opened with.
-const REVISION: u8 = 4;
 
 /// Opens sessions and knows those that are open. Clones are the same engine.
 #[derive(Clone)]
@@ -61,10 +60,11 @@ struct Asked {
     intent: Intent,
     /// The session that it names.
     session: Option<Arc<Shared>>,
-    /// Whether it speaks the revision that sessions are opened with.
-    revision: Result<(), Refusal>,
+    revision: Revision,
     /// Whether the client cannot take binary messages.
     base64: bool,
+    /// It polls by scripts that call this function: see [`jsonp`].
+    j: Option<String>,
 }
 
 enum Because {
@@ -326,11 +326,17 @@ impl Engine {
         let session = |sid: &str| {
             found = self.sessions.find(sid);
             let transport = found.as_ref()?.transport();
-            Some(KnownSession { transport, revision: REVISION })
+            Some(KnownSession { transport, revision: found.as_ref()?.revision() })
         };
         let query = Query::parse(request.query_string());
         let intent = engineio::verify(&query, &asked, &self.config().transports, session)?;
-        Ok(Asked { intent, session: found, revision: query.check_revision(), base64: query.b64 })
+        Ok(Asked {
+            intent,
+            session: found,
+            revision: query.revision(),
+            base64: query.b64,
+            j: query.j.map(Cow::into_owned),
+        })
     }
 
     /// Does what needs no request of an open session: opens one, or lets a websocket try to become one's
@@ -347,50 +353,68 @@ impl Engine {
                 self.probe(request, asked.base64, &session)
             }
             (Intent::Open(Transport::Polling), _) if !upgrade => {
-                let admission = self.admit(request, asked.revision).await?;
-                self.open_polling(request, admission, handler).await.map(Answer::Http)
+                // Binary has no place in a script.
+                let form = Form::new(asked.revision, asked.base64 || asked.j.is_some());
+                let j = asked.j.as_deref();
+                let admission = self.admit(request, form, j.is_some()).await?;
+                self.open_polling(request, form, j, admission, handler).await.map(Answer::Http)
             }
             (Intent::Open(Transport::Websocket), _) => {
-                let admission = self.admit(request, asked.revision).await?;
-                self.open_websocket(request, asked.base64, admission, handler).await
+                let form = Form::new(asked.revision, asked.base64);
+                let admission = self.admit(request, form, false).await?;
+                self.open_websocket(request, form, admission, handler).await
             }
             // An upgrade to polling is none.
             _ => Err(Refusal::TransportMismatch.into()),
         }
     }
 
-    /// Whether this client may open a session.
+    /// Whether this client may open a session; `scripted` if it polls by scripts.
     async fn admit(
         &self,
         request: &Request,
-        revision: Result<(), Refusal>,
+        form: Form,
+        scripted: bool,
     ) -> Result<Option<Admission>, Refused> {
         if !self.sessions.is_accepting() {
             return Err(Refusal::ShuttingDown.into());
         }
         // Before anything is counted: a page must not spend what its visitors' address may have.
-        if self.config().cors.as_ref().is_some_and(|cors| !cors.allows(&request.headers)) {
-            return Err(Refusal::OriginNotAllowed.into());
+        if let Some(cors) = &self.config().cors {
+            let headers = &request.headers;
+            let allowed = if scripted { cors.allows_script(headers) } else { cors.allows(headers) };
+            if !allowed {
+                return Err(Refusal::OriginNotAllowed.into());
+            }
         }
         // The cheap questions first: the application's may cost it something.
         let admission = self.sessions.admit(request.address.ip())?;
         self.config().hooks.is_allowed(request).await?;
-        revision?;
+        if form.revision() == Revision::V3 && !self.config().allow_eio3 {
+            return Err(Refusal::UnsupportedRevision.into());
+        }
         Ok(admission)
     }
 
     async fn open_polling<H: Handler>(
         &self,
         request: &Request,
+        form: Form,
+        j: Option<&str>,
         admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Response<Body>, Refused> {
-        let mut session = self.open(request, admission, Some(Box::default()), handler).await?;
+        let mut session =
+            self.open(request, admission, form, Some(Box::default()), handler).await?;
         let config = self.config();
-        let mut payload = Vec::new();
-        payload::append(&mut payload, session.open_packet(config.upgrades()).text());
+        let mut payload = payload::Writer::new(session.shared().payload_form());
+        payload.text(session.open_packet(config.upgrades()).text());
         if let Some(initial) = &config.initial_packet {
-            payload::append(&mut payload, initial.text());
+            payload.text(initial.text());
+        }
+        let mut payload = payload.into_bytes();
+        if let Some(j) = j {
+            payload = jsonp::script(j, &payload);
         }
         self.sessions.traffic.sent(1 + usize::from(config.initial_packet.is_some()), payload.len());
         let sid = session.shared().sid();
@@ -402,7 +426,7 @@ impl Engine {
         if let Some(encoding) = encoding {
             payload = encoding.compress(payload).await.ok_or(Refusal::ShuttingDown)?;
         }
-        let mut response = answer::payload(full(payload), manner, encoding);
+        let mut response = answer::payload(full(payload), false, manner, encoding);
         let headers = response.headers_mut();
         if let Some(cookie) = &config.cookie {
             headers.append(SET_COOKIE, cookie.header(sid));
@@ -414,13 +438,12 @@ impl Engine {
     async fn open_websocket<H: Handler>(
         &self,
         request: &Request,
-        base64: bool,
+        form: Form,
         admission: Option<Admission>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         let mut response = shake_hands(request)?;
-        let session = self.open(request, admission, None, handler).await?;
-        session.shared().set_base64(base64);
+        let session = self.open(request, admission, form, None, handler).await?;
         session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::session(session)))
@@ -456,6 +479,7 @@ impl Engine {
         &self,
         request: &Request,
         admission: Option<Admission>,
+        form: Form,
         door: Option<Box<Door>>,
         handler: impl FnOnce(&Arc<Shared>) -> H,
     ) -> Result<Session<H>, Refusal> {
@@ -470,6 +494,7 @@ impl Engine {
             sid,
             config.max_buffered_bytes,
             Handshake::new(request.address, request.url(), &request.headers, &config.keep_headers),
+            form,
             door,
             self.sessions.traffic.clone(),
         ));

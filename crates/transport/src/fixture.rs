@@ -21,7 +21,7 @@ use crate::handshake::Handshake;
 use crate::polling::{End, Polling};
 use crate::session::Session;
 use crate::sessions::Sessions;
-use crate::shared::Shared;
+use crate::shared::{Form, Shared};
 
 /// What a [`Scribe`] was told.
 #[derive(Clone, Default)]
@@ -113,8 +113,14 @@ impl Fixture {
         let handshake = Handshake::new(address, "/", &HeaderMap::new(), keep);
         let limit = sessions.config.max_buffered_bytes;
         let door = Some(Box::<Door>::default());
-        let shared =
-            Arc::new(Shared::new(Sid::new([7; 15]), limit, handshake, door, Arc::default()));
+        let shared = Arc::new(Shared::new(
+            Sid::new([7; 15]),
+            limit,
+            handshake,
+            Form::Native,
+            door,
+            Arc::default(),
+        ));
         let notes = Notes::default();
         let handler = Scribe(notes.clone());
         let mut session = Session::new(sessions.clone(), shared.clone(), None, handler);

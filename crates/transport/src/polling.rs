@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
-use sockeye_engineio::{CloseReason, PacketType, payload};
+use sockeye_engineio::payload::{Part, Writer};
+use sockeye_engineio::{CloseReason, PacketType};
 use sockeye_net::wheel::{Rounding, Timer, reached};
 use sockeye_net::{Close, Cork, Driver, Intake, Message, Protocol, Wired, clock, wake_up};
 use sockeye_outbox::{BATCH, Entry as _};
@@ -37,6 +38,9 @@ const FULL: usize = 1024 * 1024;
 
 /// How long a session that the server closes waits for a poll to say so (Node's `closeTimeout`).
 const CLOSE_WAIT: u64 = 30_000;
+
+/// How the packet of a client begins that closes.
+const CLOSE: char = PacketType::Close.as_byte() as char;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -172,8 +176,15 @@ impl<H: Handler> Polling<H> {
                 self.drop_posted();
                 return false;
             };
-            let message = Message::Text(Cow::Borrowed(packet));
-            let flow = self.session.receive(now, message, &mut Cork::default(), cx);
+            let message = match packet {
+                Ok(Part::Text(text)) => Ok(Message::Text(Cow::Borrowed(text))),
+                Ok(Part::Binary(bytes)) => Ok(Message::Binary(Cow::Borrowed(bytes))),
+                Err(error) => Err(error),
+            };
+            let flow = match message {
+                Ok(message) => self.session.receive(now, message, &mut Cork::default(), cx),
+                Err(error) => self.session.refuse(error),
+            };
             self.follow(now, flow);
         }
         true
@@ -184,7 +195,7 @@ impl<H: Handler> Polling<H> {
     fn pass_over_posted(&mut self) {
         if let Some(posted) = &mut self.posted {
             while let Some(packet) = posted.payload.next_packet() {
-                if packet.as_bytes().first() == Some(&PacketType::Close.as_byte()) {
+                if matches!(packet, Ok(Part::Text(text)) if text.starts_with(CLOSE)) {
                     self.shared.outbox().close();
                 }
             }
@@ -218,7 +229,8 @@ impl<H: Handler> Polling<H> {
                 return if again { Written::Again } else { Written::Idle };
             };
             outbox.unblock();
-            let (mut payload, mut counted, mut compressible) = (Vec::new(), 0, false);
+            let mut payload = Writer::new(self.shared.payload_form());
+            let (mut counted, mut compressible) = (0, false);
             let (mut last, mut over) = (false, false);
             while payload.len() < FULL && !last {
                 let mut batch: SmallVec<[Entry; BATCH]> = SmallVec::new();
@@ -239,13 +251,13 @@ impl<H: Handler> Polling<H> {
                 // Sealed by another thread: the session is asked how to end at the next wake-up.
                 Phase::Open if last => again = true,
                 Phase::Open if payload.is_empty() && probed => {
-                    payload.push(PacketType::Noop.as_byte());
+                    payload.text(&[PacketType::Noop.as_byte()]);
                 }
                 // In a payload of its own: the official client judges a farewell before the packets that
                 // came with it, and would take a `disconnect` from its server for a lost connection.
                 // A server that shuts down has no time for another poll, and no such packets.
                 Phase::Closing(farewell) if last && (payload.is_empty() || self.is_hurried()) => {
-                    payload::append(&mut payload, &[farewell.as_byte()]);
+                    payload.text(&[farewell.as_byte()]);
                     over = true;
                 }
                 _ => {}
@@ -272,7 +284,8 @@ impl<H: Handler> Polling<H> {
     /// to come this way.
     fn end_by_upgrade(&mut self, upgrade: Upgrade) -> End {
         if let Some(poll) = upgrade.poll.or(self.poll.take()) {
-            let noop = vec![PacketType::Noop.as_byte()];
+            let mut noop = Writer::new(self.shared.payload_form());
+            noop.text(&[PacketType::Noop.as_byte()]);
             // Nothing is lost with it, should it have been given up.
             let _ = poll.send(Reply::new(&self.shared, self.session.sessions(), noop, 0, false));
         }
@@ -326,6 +339,7 @@ mod tests {
     use super::*;
     use crate::fault::Fault;
     use crate::fixture::{Fixture, next_transport};
+    use sockeye_engineio::payload::Payload;
     use std::panic::AssertUnwindSafe;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -375,7 +389,7 @@ mod tests {
             fixture.shared.begin_post(&fixture.sessions).is_err(),
             "one must not follow another"
         );
-        let mut judged = posting.complete("4a\u{1e}4b".to_owned()).unwrap();
+        let mut judged = posting.complete(Payload::new("4a\u{1e}4b".to_owned())).unwrap();
         assert!(judged.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
         assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
         assert_eq!(fixture.notes.take(), ["a", "b"]);
@@ -414,7 +428,7 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.push("unheard");
         let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
-        let _judged = posting.complete("4panic".to_owned()).unwrap();
+        let _judged = posting.complete(Payload::new("4panic".to_owned())).unwrap();
         let woken = AssertUnwindSafe(|| fixture.wake_up().is_some());
         std::panic::catch_unwind(woken).unwrap_err();
         assert!(fixture.notes.take().is_empty());
@@ -429,7 +443,7 @@ mod tests {
     fn a_handler_hears_once_of_an_orderly_end() {
         let mut fixture = Fixture::new();
         let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
-        let _judged = posting.complete("1".to_owned()).unwrap();
+        let _judged = posting.complete(Payload::new("1".to_owned())).unwrap();
         assert!(matches!(fixture.wake_up(), Some(End::Over)));
         fixture.polling = None;
         assert_eq!(fixture.notes.take(), ["transport close"]);
@@ -453,7 +467,7 @@ mod tests {
 
         let mut fixture = Fixture::new();
         let posting = fixture.shared.begin_post(&fixture.sessions).unwrap();
-        let judged = posting.complete("4a".to_owned()).unwrap();
+        let judged = posting.complete(Payload::new("4a".to_owned())).unwrap();
         let answered = Arc::new(OnAnswer {
             fixture: (fixture.shared.clone(), fixture.sessions.clone()),
             free: Mutex::default(),

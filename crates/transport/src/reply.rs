@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use smallvec::{SmallVec, smallvec};
+use sockeye_engineio::payload::Writer;
 use sockeye_net::http::BoxError;
 
 use crate::fault::Fault;
@@ -28,6 +29,7 @@ const PIECE: usize = 64 * 1024;
 /// A payload for the client.
 pub(crate) struct Reply {
     payload: Vec<u8>,
+    binary: bool,
     compressible: bool,
     transit: Transit,
 }
@@ -38,13 +40,19 @@ impl Reply {
     pub(crate) fn new(
         shared: &Arc<Shared>,
         sessions: &Arc<Sessions>,
-        payload: Vec<u8>,
+        payload: Writer,
         counted: usize,
         compressible: bool,
     ) -> Self {
         let weight = Weight::new(shared, sessions, counted);
         let transit = Transit { weight, matters: counted > 0, complete: false };
-        Self { payload, compressible, transit }
+        let binary = payload.is_binary();
+        Self { payload: payload.into_bytes(), binary, compressible, transit }
+    }
+
+    /// Whether the payload is in the binary form that revision 3 has.
+    pub(crate) fn is_binary(&self) -> bool {
+        self.binary
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,6 +10,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
+use sockeye_engineio::payload::Payload;
+use sockeye_engineio::{Revision, jsonp};
 use sockeye_net::http::Body;
 use sockeye_net::wheel::sleep;
 
@@ -61,6 +63,7 @@ fn begin_get(
         }
     })?;
     let manner = Manner::of(&request, &sessions.config);
+    let j = request.query("j");
     // The head keeps 8 KiB of hyper's alive, for as long as there is nothing to say.
     let request = sessions.config.hooks.wants_requests().then(|| Box::new(request));
     let (sessions, session) = (sessions.clone(), session.clone());
@@ -70,6 +73,11 @@ fn begin_get(
         let Ok(mut reply) = answered.await else {
             return gone(&sessions, &session, request.as_deref());
         };
+        let binary = reply.is_binary();
+        if let Some(j) = j.filter(|_| !binary) {
+            let script = jsonp::script(&j, &reply.take_payload());
+            reply.set_payload(script);
+        }
         let encoding = manner.encoding(config, reply.len());
         let encoding = encoding.filter(|_| reply.is_compressible());
         if let Some(encoding) = encoding {
@@ -79,7 +87,7 @@ fn begin_get(
             reply.set_payload(compressed);
         }
         let body = reply.outgoing().boxed_unsync();
-        let mut response = answer::payload(body, manner, encoding);
+        let mut response = answer::payload(body, binary, manner, encoding);
         if let Some(request) = request {
             config.hooks.edit(response.headers_mut(), &request, false);
         }
@@ -105,17 +113,19 @@ where
         }
     })?;
     let kind = request.headers.get(CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind == "application/octet-stream") {
+    let binary = kind.is_some_and(|kind| kind == "application/octet-stream");
+    if binary && session.revision() == Revision::V4 {
         posting.fail(Fault::BinaryPost);
         return Err(Box::new(answer::unread(StatusCode::BAD_REQUEST)));
     }
+    let form = Form { revision: session.revision(), binary, jsonp: request.query("j").is_some() };
     let max = sessions.config.engine.max_payload as u64;
     if declared_length(&request).is_some_and(|declared| declared > max) {
         posting.abandon(Fault::PostTooLarge);
         return Err(Box::new(answer::unread(StatusCode::PAYLOAD_TOO_LARGE)));
     }
     // In a task of its own: all that has come of it is heard out, whatever becomes of the client.
-    let receiving = tokio::spawn(receive(sessions.clone(), posting, body));
+    let receiving = tokio::spawn(receive(sessions.clone(), posting, form, body));
     let (sessions, session) = (sessions.clone(), session.clone());
     Ok(Box::pin(async move {
         let config = &sessions.config;
@@ -145,6 +155,31 @@ fn gone(sessions: &Sessions, session: &Shared, request: Option<&Request>) -> Res
     answer::refused(refusal, refusal.message(), false)
 }
 
+/// How a body is to be read.
+struct Form {
+    revision: Revision,
+    binary: bool,
+    jsonp: bool,
+}
+
+impl Form {
+    fn payload(self, body: Vec<u8>) -> Payload {
+        if self.binary {
+            return Payload::v3_binary(body);
+        }
+        // What is no text is no packet either: the session shall say so.
+        let mut text = String::from_utf8(body).unwrap_or_else(|_| "\u{fffd}".to_owned());
+        if self.jsonp {
+            let Some(payload) = jsonp::payload(&text) else { return Payload::none() };
+            text = payload;
+        }
+        match self.revision {
+            Revision::V3 => Payload::v3_text(text),
+            Revision::V4 => Payload::new(text),
+        }
+    }
+}
+
 /// What became of a body.
 enum Judged {
     /// The session has judged it.
@@ -157,6 +192,7 @@ enum Judged {
 async fn receive<B: HttpBody>(
     sessions: Arc<Sessions>,
     posting: Posting,
+    form: Form,
     body: B,
 ) -> Result<Judged, Fault> {
     let config = &sessions.config;
@@ -170,9 +206,7 @@ async fn receive<B: HttpBody>(
             return Err(fault);
         }
     };
-    // What is no text is no packet either: the session shall say so.
-    let text = String::from_utf8(bytes).unwrap_or_else(|_| "\u{fffd}".to_owned());
-    let Some(judged) = posting.complete(text) else { return Ok(Judged::TooLate) };
+    let Some(judged) = posting.complete(form.payload(bytes)) else { return Ok(Judged::TooLate) };
     // It never answers anything but that it is over.
     let _ = judged.await;
     Ok(Judged::Whole)

@@ -47,7 +47,8 @@ impl<H: Handler> Session<H> {
         admission: Option<Admission>,
         handler: H,
     ) -> Self {
-        let engine = engineio::Session::open(clock::now(), &sessions.config.engine);
+        let engine =
+            engineio::Session::open(clock::now(), shared.revision(), &sessions.config.engine);
         let throttle = Throttle::new(&sessions.config);
         Self {
             engine,
@@ -86,7 +87,8 @@ impl<H: Handler> Session<H> {
 
     /// The open packet is said: the heartbeat and the handler begin.
     pub(crate) fn begin(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
-        self.engine = engineio::Session::open(now, &self.sessions.config.engine);
+        let config = &self.sessions.config.engine;
+        self.engine = engineio::Session::open(now, self.engine.revision(), config);
         let flow = self.handler.opened(now, cx);
         self.follow(flow)
     }
@@ -165,24 +167,47 @@ impl<H: Handler> Session<H> {
     }
 
     fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
-        match self.engine.receive_text(now, &self.sessions.config.engine, text) {
+        let event = self.engine.receive_text(now, &self.sessions.config.engine, text);
+        self.handle(now, event, cx)
+    }
+
+    fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
+        let event = self.engine.receive_binary(now, &self.sessions.config.engine, bytes);
+        self.handle(now, event.map(Some), cx)
+    }
+
+    fn handle(
+        &mut self,
+        now: u64,
+        event: Result<Option<Event<'_>>, engineio::Error>,
+        cx: &mut Context<'_>,
+    ) -> Flow {
+        match event {
             Ok(Some(Event::Message(data))) => self.handler.receive_text(now, data, cx),
-            Ok(Some(Event::Binary(data))) => self.handler.receive_binary(now, data.into(), cx),
+            Ok(Some(Event::Binary(data))) => self.handler.receive_binary(now, data, cx),
+            Ok(Some(Event::Ping)) => {
+                // Refused only where the outbox is far over its limit or sealed: a client that pings
+                // faster than it reads gets fewer pongs.
+                let _ = self.shared.push(Entry::Pong, Class::Reserved);
+                ControlFlow::Continue(())
+            }
             // The JavaScript server ignores this packet over a websocket; ending at once is what
             // the client asks for.
             Ok(Some(Event::Close)) => ControlFlow::Break(CloseReason::TransportClose),
             Ok(None) => ControlFlow::Continue(()),
-            Err(error) => {
-                tracing::debug!(target: "engine", %error, "bad packet");
-                ControlFlow::Break(error.reason())
-            }
+            Err(error) => bad_packet(error),
         }
     }
 
-    fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
-        self.engine.receive_binary(now, &self.sessions.config.engine);
-        self.handler.receive_binary(now, bytes, cx)
+    /// What came is no packet at all.
+    pub(crate) fn refuse(&mut self, error: engineio::Error) -> ControlFlow<Close> {
+        self.follow(bad_packet(error))
     }
+}
+
+fn bad_packet(error: engineio::Error) -> Flow {
+    tracing::debug!(target: "engine", %error, "bad packet");
+    ControlFlow::Break(error.reason())
 }
 
 impl<H: Handler> Protocol for Session<H> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use sockeye_engineio::{CloseReason, Sid};
+use sockeye_engineio::{CloseReason, Revision, Sid, payload};
 use sockeye_hub::Packet;
 use sockeye_net::{Cork, SharedWriter, Wired, flush_later};
 use sockeye_outbox::{Class, Outbox, Refused};
@@ -46,13 +46,14 @@ impl Shared {
         sid: Sid,
         max_buffered_bytes: usize,
         handshake: Handshake,
+        form: Form,
         door: Option<Box<Door>>,
         traffic: Arc<Traffic>,
     ) -> Self {
         Self {
             traffic,
             sid,
-            form: AtomicU8::new(Form::Native as u8),
+            form: AtomicU8::new(form as u8),
             websocket: AtomicBool::new(door.is_none()),
             parsing: OnceLock::new(),
             door: Mutex::new(door),
@@ -113,16 +114,31 @@ impl Shared {
         self.open.load(Ordering::Acquire) && self.closing.get().is_none()
     }
 
-    pub(crate) fn set_base64(&self, base64: bool) {
-        self.set_form(if base64 { Form::Base64 } else { Form::Native });
+    /// The revision of Engine.IO that the client speaks.
+    pub fn revision(&self) -> Revision {
+        self.form().revision()
     }
 
     pub(crate) fn is_plain(&self) -> bool {
-        self.form.load(Ordering::Relaxed) == Form::Plain as u8
+        self.form() == Form::Plain
     }
 
-    pub(crate) fn set_form(&self, form: Form) {
+    pub(crate) fn set_base64(&self, base64: bool) {
+        let form = Form::new(self.revision(), base64);
         self.form.store(form as u8, Ordering::Relaxed);
+    }
+
+    fn form(&self) -> Form {
+        Form::ALL[usize::from(self.form.load(Ordering::Relaxed))]
+    }
+
+    /// The form of the payloads that the client polls.
+    pub(crate) fn payload_form(&self) -> payload::Form {
+        match self.form() {
+            Form::V3 => payload::Form::V3,
+            Form::V3Base64 => payload::Form::V3Base64,
+            Form::Native | Form::Base64 | Form::Plain => payload::Form::V4,
+        }
     }
 
     /// What the opening handshake of its websocket agreed on. The first word counts.
@@ -154,18 +170,18 @@ impl Shared {
         let (Some(deflating), Entry::Packet(packet)) = (self.deflating.get(), entry) else {
             return;
         };
-        let form = self.form.load(Ordering::Relaxed);
+        let form = self.form();
         for packet in self.parsed(entry).unwrap_or(std::slice::from_ref(packet)) {
             let entry = Entry::Packet(packet.clone());
-            deflating.prepare(packet, form, |cork| encode_as(form, &entry, cork));
+            deflating.prepare(packet, form as u8, |cork| encode_as(form, &entry, cork));
         }
     }
 
     fn encode_form(&self, entry: &Entry, cork: &mut Cork) {
-        let form = self.form.load(Ordering::Relaxed);
+        let form = self.form();
         match (self.deflating.get(), entry) {
             (Some(deflating), Entry::Packet(packet)) => {
-                deflating.encode(packet, form, cork, |cork| encode_as(form, entry, cork));
+                deflating.encode(packet, form as u8, cork, |cork| encode_as(form, entry, cork));
             }
             _ => encode_as(form, entry, cork),
         }
@@ -178,7 +194,7 @@ impl Shared {
     }
 
     /// Appends an entry's form in a poll's answer, as this client can take it.
-    pub(crate) fn encode_payload(&self, entry: &Entry, payload: &mut Vec<u8>) {
+    pub(crate) fn encode_payload(&self, entry: &Entry, payload: &mut payload::Writer) {
         match self.parsed(entry) {
             Some(parsed) => {
                 for packet in parsed {
@@ -218,16 +234,15 @@ impl Shared {
 }
 
 /// Puts an entry's WebSocket form into the cork, as it is without compression.
-fn encode_as(form: u8, entry: &Entry, cork: &mut Cork) {
-    if form == Form::Plain as u8 {
-        entry.encode_plain(cork);
-    } else {
-        entry.encode_frames(form == Form::Base64 as u8, cork);
+fn encode_as(form: Form, entry: &Entry, cork: &mut Cork) {
+    match form {
+        Form::Plain => entry.encode_plain(cork),
+        form => entry.encode_frames(form, cork),
     }
 }
 
-/// How packets are written over a websocket.
-#[derive(Clone, Copy, Debug)]
+/// How packets are written over a websocket, and, in revision 3, in payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Form {
     /// As the protocol has it.
@@ -236,6 +251,32 @@ pub(crate) enum Form {
     Base64,
     /// Without Engine.IO and Socket.IO: see [`sockeye_socketio::plain`].
     Plain,
+    /// As revision 3 of Engine.IO has it.
+    V3,
+    /// The same, with binary as base64.
+    V3Base64,
+}
+
+impl Form {
+    /// By their numbers.
+    const ALL: [Self; 5] = [Self::Native, Self::Base64, Self::Plain, Self::V3, Self::V3Base64];
+
+    /// That of a client that speaks this revision, and cannot take binary if `base64`.
+    pub(crate) fn new(revision: Revision, base64: bool) -> Self {
+        match (revision, base64) {
+            (Revision::V4, false) => Self::Native,
+            (Revision::V4, true) => Self::Base64,
+            (Revision::V3, false) => Self::V3,
+            (Revision::V3, true) => Self::V3Base64,
+        }
+    }
+
+    pub(crate) const fn revision(self) -> Revision {
+        match self {
+            Self::V3 | Self::V3Base64 => Revision::V3,
+            Self::Native | Self::Base64 | Self::Plain => Revision::V4,
+        }
+    }
 }
 
 impl Wired for Shared {

@@ -135,6 +135,27 @@ fn a_request_without_an_origin_is_no_pages() {
 }
 
 #[test]
+fn a_scripts_page_is_known_by_its_referer() {
+    let listed = || Cors::origins(["http://a.b", "http://c.d:81"]);
+    for (cors, request, allowed) in [
+        (listed(), &[("referer", "http://a.b/page?x=http://evil")][..], true),
+        (listed(), &[("referer", "http://c.d:81")], true),
+        (listed(), &[("referer", "http://c.d/")], false),
+        (listed(), &[("referer", "http://evil/http://a.b")], false),
+        (listed(), &[("referer", "http://evil/"), ("host", "evil")], true),
+        (listed(), &[("referer", "a.b")], false),
+        (listed(), &[("host", "a.b")], false),
+        (Cors::same_origin(), &[("host", "a.b")], false),
+        (Cors::any(), &[("host", "a.b")], true),
+        (Cors::any(), &[("referer", "http://evil/")], true),
+        (listed(), &[("origin", "http://evil"), ("referer", "http://a.b/")], false),
+    ] {
+        let cors = cors.build().unwrap();
+        assert_eq!(cors.allows_script(&headers(request)), allowed, "{cors:?} {request:?}");
+    }
+}
+
+#[test]
 fn allowed_origins_and_the_servers_own_are_let_in() {
     let evil = ("origin", "http://evil");
     allows(Cors::any(), &[evil], true);

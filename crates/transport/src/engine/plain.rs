@@ -47,9 +47,8 @@ impl Engine {
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         // What is no handshake is not counted, and the application is not asked about it.
         let mut response = shake_hands(request)?;
-        let admission = self.admit(request, Ok(())).await?;
-        let session = self.open(request, admission, None, handler).await?;
-        session.shared().set_form(Form::Plain);
+        let admission = self.admit(request, Form::Plain, false).await?;
+        let session = self.open(request, admission, Form::Plain, None, handler).await?;
         session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::plain(session)))
