@@ -1,7 +1,8 @@
 //! Socket.IO's packets and arguments: no text makes them panic, and what was read is written as
 //! something that reads the same.
 //!
-//! Messages, a line each. A line that begins with `!` is a binary message.
+//! Messages, a line each. A line that begins with `!` is a binary message. They come to a client's
+//! connection of each revision.
 
 use bytes::Bytes;
 use sockeye_socketio::{
@@ -11,6 +12,11 @@ use sockeye_socketio::{
 
 /// See the [module](self).
 pub fn run(input: &[u8]) {
+    revision_5(input);
+    revision_4(input);
+}
+
+fn revision_5(input: &[u8]) {
     let limits = Limits { max_namespaces: 4, max_namespace_bytes: 64, ..Limits::default() };
     let mut connection = Connection::new(0, &limits);
     for line in input.split(|&byte| byte == b'\n') {
@@ -37,6 +43,38 @@ pub fn run(input: &[u8]) {
             Err(error) => return drop(error.to_string()),
         }
         assert!(packet.is_ok(), "what cannot be read is an error");
+    }
+}
+
+fn revision_4(input: &[u8]) {
+    let limits = Limits { max_namespaces: 4, max_namespace_bytes: 64, ..Limits::default() };
+    let mut connection = Connection::new(0, &limits);
+    connection.join(&limits, "/").expect("there is room for one");
+    assert!(connection.connected("/"));
+    for line in input.split(|&byte| byte == b'\n') {
+        let event = match line {
+            [b'!', data @ ..] => {
+                connection.receive_binary(0, &limits, Bytes::copy_from_slice(data))
+            }
+            line => match str::from_utf8(line) {
+                Ok(text) => connection.receive_text_v4(0, &limits, text),
+                Err(_) => return,
+            },
+        };
+        match event {
+            Ok(Some(Event::Connect { namespace, auth })) => {
+                assert!(is_valid_namespace(&namespace) && !namespace.contains('?'));
+                assert!(namespace.len() <= 64);
+                assert!(connection.connected(&namespace));
+                if let Some(auth) = auth {
+                    let auth: Value = decode_args(&auth, &[]).expect("it is JSON");
+                    assert!(matches!(auth, Value::Object(_)));
+                }
+            }
+            Ok(Some(event)) => handle(event),
+            Ok(None) => {}
+            Err(error) => return drop(error.to_string()),
+        }
     }
 }
 

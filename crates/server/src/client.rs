@@ -10,13 +10,13 @@ use std::task::Context;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use sockeye_engineio::CloseReason;
+use sockeye_engineio::{CloseReason, Revision};
 use sockeye_handler::Dispatch;
 use sockeye_hub::Packet;
 use sockeye_net::{Intake, clock};
 use sockeye_outbox::Class;
 use sockeye_socketio::parser::Message;
-use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode};
+use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode, revision4};
 use sockeye_transport::{Entry, Flow, Handler, Shared};
 
 use crate::connect::Refusal;
@@ -31,6 +31,9 @@ mod parsed;
 mod plain;
 
 pub(crate) use plain::PlainClient;
+
+/// Node's word for a namespace that is not there.
+const NO_NAMESPACE: &str = "Invalid namespace";
 
 /// One client's Socket.IO.
 pub(crate) struct Client {
@@ -50,6 +53,8 @@ pub(crate) struct Client {
     refused: bool,
     /// The client has begun with the default parser.
     native: bool,
+    /// The client speaks [revision 4](revision4) of Socket.IO.
+    revision4: bool,
 }
 
 /// A socket of this client.
@@ -81,13 +86,17 @@ impl Client {
             dispatch: Dispatch::default(),
             reason: None,
             refused: false,
-            native: false,
+            // Clients of revision 4 have the default one.
+            native: session.revision() == Revision::V3,
+            revision4: session.revision() == Revision::V3,
         }
     }
 
     fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Flow {
         match event {
-            Event::Connect { namespace, auth } => return self.connect(&namespace, auth),
+            Event::Connect { namespace, auth } => {
+                return self.connect(&namespace, auth.as_deref());
+            }
             Event::Event { namespace, name, args, attachments, ack } => {
                 let Some(member) = self.member(&namespace) else {
                     return ControlFlow::Continue(());
@@ -128,7 +137,7 @@ impl Client {
         if let Some(namespace) = self.server.enter(path) {
             self.join(namespace, auth);
         } else if self.server.children.parents.is_empty() {
-            self.refuse(path, &Refusal::new("Invalid namespace"));
+            self.refuse(path, &Refusal::new(NO_NAMESPACE));
         } else {
             let finding = Finding { path: path.into(), auth: auth.map(Into::into) };
             match entrance::find(&self.server, &self.link, &finding) {
@@ -221,8 +230,15 @@ impl Client {
 
     fn say_no(&self, path: &str, refusal: &Refusal) {
         let data = refusal.data.as_deref();
+        // Of a namespace that is not there, Node says so to all clients alike.
+        let bare = self.revision4 && refusal.message != NO_NAMESPACE;
         let packet = Packet::message(|buffer| {
-            encode::connect_error(buffer, path, &refusal.message, data).map(|()| Vec::new())
+            let message = &refusal.message;
+            let encoded = match bare {
+                true => revision4::connect_error(buffer, path, message, data),
+                false => encode::connect_error(buffer, path, message, data),
+            };
+            encoded.map(|()| Vec::new())
         });
         match packet {
             Ok(packet) => self.push(packet),
@@ -317,15 +333,27 @@ impl Client {
 
 impl Handler for Client {
     fn opened(&mut self, now: u64, _: &mut Context<'_>) -> Flow {
-        self.protocol = socketio::Connection::new(now, &self.server.core.config.socketio);
-        ControlFlow::Continue(())
+        let limits = &self.server.core.config.socketio;
+        self.protocol = socketio::Connection::new(now, limits);
+        if !self.revision4 {
+            return ControlFlow::Continue(());
+        }
+        match self.protocol.join(limits, "/") {
+            Ok(()) => self.connect("/", None),
+            Err(error) => self.fail(&error),
+        }
     }
 
     fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
         if let Some(flow) = self.receive_parsed(|| Message::Text(text.to_owned()), cx) {
             return flow;
         }
-        match self.protocol.receive_text(now, &self.server.core.config.socketio, text) {
+        let limits = &self.server.core.config.socketio;
+        let event = match self.revision4 {
+            true => self.protocol.receive_text_v4(now, limits, text),
+            false => self.protocol.receive_text(now, limits, text),
+        };
+        match event {
             Ok(Some(event)) => self.handle(event, cx),
             Ok(None) => ControlFlow::Continue(()),
             Err(error) => self.fail(&error),

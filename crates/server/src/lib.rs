@@ -81,7 +81,7 @@ pub use service::SocketIoService;
 pub use site::HttpService;
 pub use socket::Socket;
 
-pub use sockeye_engineio::{Refusal as HandshakeRefusal, Sid};
+pub use sockeye_engineio::{Refusal as HandshakeRefusal, Revision, Sid};
 pub use sockeye_handler::{
     Data, Event, Failure, FromEvent, Guard, Handler, HandlerId, Passing, Rejection,
 };

@@ -103,6 +103,18 @@ impl<K> Builder<K> {
         self
     }
 
+    /// Whether clients of the JavaScript versions 2.x, and others that speak revision 3 of Engine.IO, may
+    /// connect. Default: no, as in Node: they are refused with code 5.
+    ///
+    /// For them Node is imitated in all but one thing. Such a client computes its `socket.id` from the
+    /// session's id, and Node gives the server's socket the same one; but whoever knows that can speak as the
+    /// client, so here [`Socket::id`](crate::Socket::id) is another one, which the client is not told.
+    #[doc(alias = "allowEIO3")]
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.options.transport.allow_eio3 = allow;
+        self
+    }
+
     /// How long an upgrade may take, from its websocket's opening on. Default: 10 s.
     #[doc(alias = "upgradeTimeout")]
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {

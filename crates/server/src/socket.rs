@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye_engineio::{CloseReason, Sid, Transport};
+use sockeye_engineio::{CloseReason, Revision, Sid, Transport};
 use sockeye_handler::Failure;
 use sockeye_hub::{Packet, Slot};
 use sockeye_net::Wired;
 use sockeye_outbox::{Class, Outbox, Refused};
-use sockeye_socketio::{DisconnectReason, decode_args, encode};
+use sockeye_socketio::{DisconnectReason, decode_args, encode, revision4};
 use sockeye_transport::{Entry, Handshake, Shared};
 
 use crate::link::{Command, Link};
@@ -114,6 +114,9 @@ impl Socket {
     /// namespace and after each connection. It is also a room that only this socket is in.
     ///
     /// It may be shown to others. The session's own id, which may not, is never shown.
+    ///
+    /// A client of the 2.x versions ([`allow_eio3`](crate::Builder::allow_eio3)) is not told this id, and
+    /// takes its session's for `socket.id`: tell it this one in an event where it needs it.
     pub fn id(&self) -> &str {
         self.inner.id.as_str()
     }
@@ -129,7 +132,8 @@ impl Socket {
         self.inner.session.handshake()
     }
 
-    /// The JSON object that the client sent as `auth`, if any, as text. Middleware and connect
+    /// The JSON object that the client sent as `auth`, if any, as text; of a client of the 2.x versions,
+    /// the query that it put behind the namespace's name, as an object of strings. Middleware and connect
     /// handlers get it as [`Data<T>`](crate::Data), too.
     pub fn auth(&self) -> Option<&str> {
         self.inner.auth.as_deref()
@@ -204,6 +208,12 @@ impl Socket {
         self.inner.session.transport()
     }
 
+    /// The revision of Engine.IO that the client speaks: 3 for those of the 2.x versions.
+    #[doc(alias = "conn.protocol")]
+    pub fn revision(&self) -> Revision {
+        self.inner.session.revision()
+    }
+
     /// Takes the socket out of its namespace. The client is told, hears `io server disconnect`, and
     /// does not reconnect by itself. What was emitted before still arrives.
     pub fn disconnect(&self) {
@@ -252,7 +262,10 @@ impl Socket {
         let State::Connecting { held, .. } = &mut *state else { return };
         let held = std::mem::take(held);
         let Ok(reply) = Packet::message(|buffer| {
-            encode::connect(buffer, self.namespace(), self.id());
+            match self.revision() {
+                Revision::V3 => revision4::connect(buffer, self.namespace()),
+                Revision::V4 => encode::connect(buffer, self.namespace(), self.id()),
+            }
             Ok::<_, Infallible>(Vec::new())
         });
         let held = held.into_iter().filter(|(_, source)| sources.contains(source));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use sockeye_server::engine::{
     CloseReason, Connection, Engine, EngineBuilder, Message, SendError, TrySendError,
 };
-use sockeye_server::{Fault, HandshakeRefusal, Transport};
+use sockeye_server::{Fault, HandshakeRefusal, Revision, Transport};
 use sockeye_testkit::peer::{self, DEADLINE, Peer};
 use sockeye_testkit::polling::{Polling, request};
 use tokio::net::TcpListener;
@@ -705,5 +705,46 @@ async fn refusals_and_faults_are_counted() {
             request(server.address, "GET", other, "", b"").await.recv_http().await.status,
             404
         );
+    }
+}
+
+#[tokio::test]
+async fn revision_3_is_spoken_where_it_is_allowed() {
+    for face in FACES {
+        let mut running = Running::serve(face, Engine::builder().allow_eio3(true)).await;
+        let target = WEBSOCKET.replace("EIO=4", "EIO=3");
+        let mut peer = Peer::websocket(running.address, &target).await;
+        assert!(peer.recv_text().await.starts_with("0{\"sid\":"));
+        let mut connection = running.connection().await;
+        assert_eq!(connection.sender().revision(), Revision::V3);
+        peer.send_text("4hello").await;
+        peer.send_binary(&[4, 1, 2]).await;
+        peer.send_text("2").await;
+        peer.expect_text("3").await;
+        assert_eq!(connection.recv().await, Some(Message::Text("hello".to_owned())));
+        assert_eq!(connection.recv().await, Some(Message::Binary(Bytes::from_static(&[1, 2]))));
+        // What separates packets in revision 4 does not here.
+        connection.send("a\u{1e}b").unwrap();
+        connection.send(vec![1, 2]).unwrap();
+        peer.expect_text("4a\u{1e}b").await;
+        peer.expect_binary(&[4, 1, 2]).await;
+
+        let target = "/engine.io/?transport=polling";
+        let open = request(running.address, "GET", target, "", b"").await.recv_http().await;
+        let sid = open.text().split("\"sid\":\"").nth(1).unwrap()[..20].to_owned();
+        let connection = running.connection().await;
+        connection.send("a\u{1e}b").unwrap();
+        let target = format!("{target}&sid={sid}");
+        let polled = request(running.address, "GET", &target, "", b"").await.recv_http().await;
+        assert_eq!(polled.text(), "4:4a\u{1e}b", "{face:?}");
+        connection.send("€").unwrap();
+        connection.send(vec![4]).unwrap();
+        let polled = request(running.address, "GET", &target, "", b"").await.recv_http().await;
+        assert_eq!(polled.body, b"\0\x04\xff4\xe2\x82\xac\x01\x02\xff\x04\x04", "{face:?}");
+
+        let running = Running::serve(face, Engine::builder()).await;
+        let target = "/engine.io/?EIO=3&transport=polling";
+        let refused = request(running.address, "GET", target, "", b"").await.recv_http().await;
+        assert_eq!(refused.text(), "{\"code\":5,\"message\":\"Unsupported protocol version\"}");
     }
 }

@@ -18,9 +18,9 @@ use crate::{
     attachments::{Assembly, check_placeholders},
     decode, is_valid_namespace,
     namespaces::Namespaces,
-    packet::{Packet, body},
+    packet::{Packet, body, decode_unnamed},
     parser::Parsed,
-    plain,
+    plain, revision4,
     surrogates::mend,
 };
 
@@ -53,7 +53,7 @@ pub enum Event<'a> {
         /// [`Membership::Connecting`].
         namespace: Cow<'a, str>,
         /// The JSON object that the client sent along, if any.
-        auth: Option<&'a str>,
+        auth: Option<Cow<'a, str>>,
     },
     /// An event for one of the connection's namespaces, joined or connecting.
     Event {
@@ -113,6 +113,44 @@ impl Connection {
             return Err(Misbehaviour::TextInsteadOfAttachment.into());
         }
         let packet = decode(text, limits)?;
+        self.receive(now, limits, packet)
+    }
+
+    /// The same for a client that speaks [revision 4](crate::revision4): what its CONNECT has as `auth`
+    /// stands in the query behind the namespace's name, and does not count in
+    /// [`Limits::max_namespace_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_text`](Self::receive_text).
+    pub fn receive_text_v4<'a>(
+        &mut self,
+        now: u64,
+        limits: &Limits,
+        text: &'a str,
+    ) -> Result<Option<Event<'a>>, Error> {
+        if self.assembly.is_some() {
+            return Err(Misbehaviour::TextInsteadOfAttachment.into());
+        }
+        let mut packet = decode_unnamed(text, limits)?;
+        let query;
+        (packet.namespace, query) = revision4::split_query(packet.namespace);
+        if packet.namespace.len() > limits.max_namespace_bytes {
+            return Err(Limit::NamespaceBytes.into());
+        }
+        let mut event = self.receive(now, limits, packet)?;
+        if let Some(Event::Connect { auth, .. }) = &mut event {
+            *auth = revision4::auth(query).map(Cow::Owned);
+        }
+        Ok(event)
+    }
+
+    fn receive<'a>(
+        &mut self,
+        now: u64,
+        limits: &Limits,
+        packet: Packet<'a>,
+    ) -> Result<Option<Event<'a>>, Error> {
         let membership = self.namespaces.get(packet.namespace);
         if packet.kind == Kind::Connect {
             self.connect(limits, packet.namespace, membership)?;
@@ -205,7 +243,7 @@ impl Connection {
     }
 
     /// The client wants to join a namespace, though it sent no CONNECT: its connection is
-    /// [plain], and its address says so.
+    /// [plain], and its address says so; or it speaks [revision 4](crate::revision4), and this is `/`.
     ///
     /// # Errors
     ///
@@ -321,7 +359,9 @@ impl Connection {
     fn event<'a>(&mut self, packet: Packet<'a>) -> Option<Event<'a>> {
         let namespace = Cow::Borrowed(packet.namespace);
         match packet.body {
-            Body::Connect(auth) => Some(Event::Connect { namespace, auth }),
+            Body::Connect(auth) => {
+                Some(Event::Connect { namespace, auth: auth.map(Cow::Borrowed) })
+            }
             Body::Disconnect => {
                 self.namespaces.remove(packet.namespace);
                 Some(Event::Disconnect { namespace })

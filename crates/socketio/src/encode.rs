@@ -203,7 +203,7 @@ fn with_attachments(
 }
 
 /// Appends all that `write` does, or nothing.
-fn whole(
+pub(crate) fn whole(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
@@ -212,7 +212,7 @@ fn whole(
 }
 
 /// `<type>[<namespace>,][<id>]`
-fn head(out: &mut Vec<u8>, kind: Kind, namespace: &str, id: Option<u64>) {
+pub(crate) fn head(out: &mut Vec<u8>, kind: Kind, namespace: &str, id: Option<u64>) {
     out.push(kind.as_byte());
     if namespace != "/" {
         out.extend_from_slice(namespace.as_bytes());

@@ -1,4 +1,4 @@
-//! Sans-IO Socket.IO, protocol revision 5, server role: packets, arguments, attachments,
+//! Sans-IO Socket.IO, protocol revisions 5 and 4, server role: packets, arguments, attachments,
 //! namespaces.
 //!
 //! Socket.IO stands on an Engine.IO session and gives it namespaces, named events with positional
@@ -12,6 +12,7 @@
 //! - Out: the functions of [`encode`] append packets to a buffer. They keep no state, so that any
 //!   thread can encode, once for many receivers.
 //! - [`parser`]: the same packets in another form than the protocol's text and attachments.
+//! - [`revision4`]: what is different for the JavaScript clients 1.x and 2.x.
 //! - [`plain`]: the same events, both ways, for programs that have a WebSocket and no Socket.IO.
 //!
 //! # Invariants
@@ -42,6 +43,7 @@ pub mod parser;
 pub mod plain;
 mod reason;
 mod restore;
+pub mod revision4;
 mod spread;
 mod surrogates;
 mod value;

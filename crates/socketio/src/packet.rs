@@ -145,6 +145,15 @@ pub enum Body<'a> {
 /// The text is not what the grammar and the packet's kind ask for, or announces more attachments,
 /// or has a longer namespace, than `limits` allow.
 pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
+    let packet = decode_unnamed(text, limits)?;
+    if packet.namespace.len() > limits.max_namespace_bytes {
+        return Err(Limit::NamespaceBytes.into());
+    }
+    Ok(packet)
+}
+
+/// The same, but for the length of the namespace's name.
+pub(crate) fn decode_unnamed<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
     let mut chars = text.chars();
     let first = chars.next().ok_or(Misbehaviour::EmptyPacket)?;
     let kind = u8::try_from(first)
@@ -170,9 +179,6 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
     let mut namespace = "/";
     if rest.starts_with('/') {
         (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
-        if namespace.len() > limits.max_namespace_bytes {
-            return Err(Limit::NamespaceBytes.into());
-        }
     }
 
     let (digits, data) = split_digits(rest);

@@ -65,7 +65,7 @@ fn joins_talks_and_leaves() {
     let mut peer = Peer::new();
     assert_eq!(
         peer.text(r#"0{"token":"abc"}"#),
-        Ok(Some(Event::Connect { namespace: "/".into(), auth: Some(r#"{"token":"abc"}"#) }))
+        Ok(Some(Event::Connect { namespace: "/".into(), auth: Some(r#"{"token":"abc"}"#.into()) }))
     );
     assert_eq!(peer.connection.membership("/"), Some(Membership::Connecting));
     assert!(peer.connection.connected("/"));
@@ -378,4 +378,47 @@ fn namespaces_that_were_left_make_room() {
     assert_eq!(peer.connection.membership("/"), None);
     assert_eq!(peer.connection.membership("/n9"), Some(Membership::Left));
     assert_eq!(peer.text(r#"2["x"]"#), misbehaved(Misbehaviour::NotJoined(Kind::Event)));
+}
+
+#[test]
+fn revision_4_has_a_query_for_auth() {
+    let mut peer = Peer::new();
+    peer.connection.join(&peer.limits, "/").unwrap();
+    assert!(peer.connection.connected("/"));
+    let mut receive = |text| peer.connection.receive_text_v4(1000, &peer.limits, text);
+    let connect = |namespace: &'static str, auth: Option<&'static str>| {
+        Ok(Some(Event::Connect { namespace: namespace.into(), auth: auth.map(Into::into) }))
+    };
+    assert_eq!(receive("0/n?a=1&b=%22,"), connect("/n", Some(r#"{"a":"1","b":"\""}"#)));
+    // The name's limit is 20 bytes, without the query; `/` is the third of three.
+    let asks = "0/aaaaaaaaaaaaaaaaaaa?token=a long one that is no part of it";
+    let auth = r#"{"token":"a long one that is no part of it"}"#;
+    assert_eq!(receive(asks), connect("/aaaaaaaaaaaaaaaaaaa", Some(auth)));
+    assert_eq!(receive("0/m,"), Err(Error::LimitExceeded(Limit::Namespaces)));
+    assert_eq!(
+        receive("0/aaaaaaaaaaaaaaaaaaaa?x=y"),
+        Err(Error::LimitExceeded(Limit::NamespaceBytes))
+    );
+    // All packets are of the namespace without the query.
+    assert_eq!(receive(r#"2/n?a=1,7["x"]"#), Ok(Some(event("/n", "x", "", Some(7)))));
+    assert_eq!(receive("0/n?a=2"), misbehaved(Misbehaviour::SecondConnect));
+    assert_eq!(receive("1/n?a=2"), Ok(Some(Event::Disconnect { namespace: "/n".into() })));
+    assert_eq!(receive(r#"0/n,{"data":"is none"}"#), connect("/n", None));
+    assert_eq!(receive("0"), misbehaved(Misbehaviour::SecondConnect));
+    assert_eq!(receive("0/n?a"), misbehaved(Misbehaviour::SecondConnect));
+}
+
+#[test]
+fn revision_4_puts_attachments_together_in_the_namespace_without_its_query() {
+    let mut peer = Peer::new();
+    peer.connection.join(&peer.limits, "/").unwrap();
+    assert!(peer.connection.connected("/"));
+    let text = r#"51-/?q,["x",{"_placeholder":true,"num":0}]"#;
+    assert_eq!(peer.connection.receive_text_v4(1000, &peer.limits, text), Ok(None));
+    assert_eq!(
+        peer.connection.receive_text_v4(1000, &peer.limits, "2[1]"),
+        misbehaved(Misbehaviour::TextInsteadOfAttachment)
+    );
+    let event = peer.binary(b"abc").unwrap();
+    assert!(matches!(event, Some(Event::Event { namespace, .. }) if namespace == "/"));
 }

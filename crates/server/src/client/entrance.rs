@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use sockeye_handler::{Called, Context as _, Event, Failure};
 
+use super::NO_NAMESPACE;
 use crate::children::Children;
 use crate::connect::{Connecting, Refusal};
 use crate::link::{Command, Finding, Found, Link};
@@ -40,7 +41,7 @@ async fn search(children: Arc<Children>, finding: Finding) -> Found {
             return Ok((parent.clone(), captures));
         }
     }
-    Err(Refusal::new("Invalid namespace"))
+    Err(Refusal::new(NO_NAMESPACE))
 }
 
 /// What a panic of a function that decides about names comes to.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Clients are those of the npm package `engine.io-client`, and of other languages, of protocol
-//! revision 4. The options are those of [every server](crate::Builder).
+//! revision 4, and of revision 3 where that is [allowed](Builder::allow_eio3). The options are those of [every server](crate::Builder).
 
 mod connection;
 mod inbox;

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use sockeye_engineio::payload::SEPARATOR;
-use sockeye_engineio::{CloseReason, Sid, Transport};
+use sockeye_engineio::{CloseReason, Revision, Sid, Transport};
 use sockeye_hub::Packet;
 use sockeye_net::Wired;
 use sockeye_outbox::{Class, Refused};
@@ -31,7 +31,8 @@ pub enum SendError {
     Closed,
     /// More waits for this client than it may; it has been disconnected as a slow consumer.
     SlowConsumer,
-    /// The text holds U+001E, which separates the packets of a poll: the protocol has no way to send it.
+    /// The text holds U+001E, which separates the packets of a poll: revision 4 of the protocol has no way
+    /// to send it.
     Separator,
 }
 
@@ -104,7 +105,7 @@ impl Sender {
     ///
     /// [`SendError::Closed`] and [`SendError::Separator`].
     pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let packet = packet(&message.into()).ok_or(SendError::Separator)?;
+        let packet = self.packet(&message.into()).ok_or(SendError::Separator)?;
         let mut slot = Some(Entry::Packet(packet));
         let queued = poll_fn(|cx| self.session.outbox().poll_push(cx, &mut slot)).await;
         queued.map_err(|()| SendError::Closed)
@@ -133,6 +134,12 @@ impl Sender {
     /// The transport that the session uses now.
     pub fn transport(&self) -> Transport {
         self.session.transport()
+    }
+
+    /// The revision of the protocol that the client speaks.
+    #[doc(alias = "protocol")]
+    pub fn revision(&self) -> Revision {
+        self.session.revision()
     }
 
     /// Ready with `true` once the session is on a websocket, with `false` if it ends before. Cancel
@@ -168,7 +175,7 @@ impl Sender {
     }
 
     fn queue(&self, message: Message, compress: bool) -> Result<(), TrySendError> {
-        let Some(mut packet) = packet(&message) else {
+        let Some(mut packet) = self.packet(&message) else {
             return Err(TrySendError::Separator(message));
         };
         if !compress {
@@ -180,19 +187,22 @@ impl Sender {
             Err(Refused::Sealed(_)) => Err(TrySendError::Closed(message)),
         }
     }
-}
 
-/// The packet of a message; none if it cannot be sent.
-fn packet(message: &Message) -> Option<Arc<Packet>> {
-    match message {
-        Message::Binary(bytes) => Some(Packet::binary(bytes.clone())),
-        Message::Text(text) if text.contains(SEPARATOR) => None,
-        Message::Text(text) => {
-            let Ok(packet) = Packet::message(|buffer| {
-                buffer.extend_from_slice(text.as_bytes());
-                Ok::<_, Infallible>(Vec::new())
-            });
-            Some(packet)
+    /// The packet of a message; none if it cannot be sent.
+    fn packet(&self, message: &Message) -> Option<Arc<Packet>> {
+        match message {
+            Message::Binary(bytes) => Some(Packet::binary(bytes.clone())),
+            // Payloads of revision 3 separate nothing: they say how long each packet is.
+            Message::Text(text) if self.revision() == Revision::V4 && text.contains(SEPARATOR) => {
+                None
+            }
+            Message::Text(text) => {
+                let Ok(packet) = Packet::message(|buffer| {
+                    buffer.extend_from_slice(text.as_bytes());
+                    Ok::<_, Infallible>(Vec::new())
+                });
+                Some(packet)
+            }
         }
     }
 }

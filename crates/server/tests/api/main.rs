@@ -22,6 +22,7 @@ mod connect;
 mod connect_races;
 mod cors;
 mod drain;
+mod eio3;
 mod endings;
 mod handlers;
 mod handshake;
