@@ -30,6 +30,10 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_value = "polling,websocket")]
     transports: Vec<TransportName>,
 
+    /// Clients of the JavaScript versions 2.x may connect, too.
+    #[arg(long = "allow-eio3")]
+    allow_eio3: bool,
+
     /// An origin whose pages may use the server, besides its own: `https://app.example`; `*` is every
     /// one. May be given several times. Without it, pages of other origins cannot poll, but may open a
     /// websocket.
@@ -100,6 +104,7 @@ impl Options {
             TransportName::Polling => Transport::Polling,
             TransportName::Websocket => Transport::Websocket,
         }));
+        builder = builder.allow_eio3(self.allow_eio3);
         if let Some(cors) = cors(&self.cors_origin) {
             builder = builder.cors(cors);
         }

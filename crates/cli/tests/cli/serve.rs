@@ -110,6 +110,13 @@ fn the_flags_reach_the_server() {
     assert!(page.contains(client), "{page}");
     assert_eq!(get(address, "/chat/io/socket.io.js", "").status, 200);
 
+    let old = "/socket.io/?EIO=3&transport=polling";
+    let (_process, address) = serve_with(&[]);
+    assert_eq!(get(address, old, "").status, 400);
+    let (_process, address) = serve_with(&["--allow-eio3"]);
+    let opened = String::from_utf8(get(address, old, "").body).unwrap();
+    assert!(opened.contains(":0{\"sid\":"), "{opened}");
+
     let (_process, address) = serve_with(&["--cors-origin=*", "--transports=websocket"]);
     let refused = get(address, HANDSHAKE, "Origin: http://other\r\n");
     assert_eq!(refused.status, 400);
