@@ -12,10 +12,11 @@ import heartbeat from "./scripts/heartbeat.mjs";
 import polling from "./scripts/polling.mjs";
 import probing from "./scripts/probing.mjs";
 import requests from "./scripts/requests.mjs";
+import revision3 from "./scripts/revision3.mjs";
 import websocket from "./scripts/websocket.mjs";
 import { journal, tools } from "./transcript.mjs";
 
-const scripts = { ...requests, ...polling, ...headers, ...websocket, ...probing, ...heartbeat };
+const scripts = { ...requests, ...polling, ...headers, ...websocket, ...probing, ...heartbeat, ...revision3 };
 const differences = JSON.parse(readFileSync(new URL("differences.json", import.meta.url), "utf8"));
 
 const { npm, ...others } = engineServers;

@@ -37,6 +37,10 @@
 //   /middleware/      `engine.use`, later than at once: with `middleware=fail` in the query it fails, with `middleware=answer`
 //                     it answers 418 with the text `teapot`, otherwise the request goes on
 //   /deflated/        perMessageDeflate { serverNoContextTakeover: true, clientNoContextTakeover: true }
+//   /eio3/            allowEIO3 true
+//   /eio3-fast/       the same, pingInterval 300, pingTimeout 200
+//   /eio3-small/      the same, maxHttpBufferSize 100
+//   /eio3-initial/    the same, initialPacket "hello"
 //
 // ---- What a session does with a message
 //
@@ -100,6 +104,10 @@ const OPTIONS = {
   "/ids/": {},
   "/middleware/": {},
   "/deflated/": { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } },
+  "/eio3/": { allowEIO3: true },
+  "/eio3-fast/": { allowEIO3: true, pingInterval: 300, pingTimeout: 200 },
+  "/eio3-small/": { allowEIO3: true, maxHttpBufferSize: 100 },
+  "/eio3-initial/": { allowEIO3: true, initialPacket: "hello" },
 };
 
 const query = (request) => new URL(request.url, "http://localhost").searchParams;

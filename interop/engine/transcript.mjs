@@ -71,7 +71,7 @@ export function tools({ url, journal }) {
   const { port } = new URL(url);
 
   const mask = (text) => {
-    for (const [, sid] of text.matchAll(/"sid":"([\w-]{20})"/g)) sids.add(sid);
+    for (const [, sid] of text.matchAll(/"sid\\*":\\*"([\w-]{20})/g)) sids.add(sid);
     for (const sid of sids) text = text.replaceAll(sid, "<sid>");
     return text;
   };
@@ -147,7 +147,8 @@ export function tools({ url, journal }) {
   /** Opens a session over polling. */
   async function session(path, query = {}, options) {
     const answer = await call("GET", path, query, options);
-    const sid = /"sid":"([^"]+)"/.exec(answer.body)?.[1];
+    // In an answer of JSONP the quotes are escaped.
+    const sid = /"sid\\?":\\?"([\w-]+)/.exec(answer.body)?.[1];
     if (!sid) throw new Error(`no session: ${answer.error ?? answer.status} ${answer.body}`);
     sids.add(sid);
     const own = (extra) => ({ ...query, sid, ...extra });

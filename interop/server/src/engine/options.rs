@@ -35,7 +35,15 @@ pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
         ("/ids", ids(plain())),
         ("/middleware", plain().engine_middleware(middleware)),
         ("/deflated", plain().per_message_deflate(deflate::Config::default())),
+        ("/eio3", eio3()),
+        ("/eio3-fast", eio3().ping_interval(millis(300)).ping_timeout(millis(200))),
+        ("/eio3-small", eio3().max_payload(100)),
+        ("/eio3-initial", eio3().initial_packet("hello")),
     ]
+}
+
+fn eio3() -> EngineBuilder {
+    Engine::builder().allow_eio3(true)
 }
 
 fn built(cors: sockeye::CorsBuilder) -> Cors {
