@@ -6,6 +6,8 @@
 //
 // Its first line on stdout is `listening on http://127.0.0.1:PORT`. It exits when its stdin closes.
 //
+// It allows EIO3, for the clients 2.x.
+//
 // ---- What it serves over HTTP (besides Socket.IO under /socket.io/)
 //
 //   /socket.io/socket.io.js, /socket.io/socket.io.esm.js    Sockeye's browser client
@@ -76,7 +78,7 @@ import { argument, intercept, serveUntilStdinCloses } from "../lib/serve.mjs";
 
 const server = createServer((_request, response) => response.writeHead(404).end());
 const perMessageDeflate = process.argv.includes("--deflate") && { threshold: 0 };
-const io = new Server(server, { serveClient: false, perMessageDeflate });
+const io = new Server(server, { serveClient: false, allowEIO3: true, perMessageDeflate });
 
 const client = new URL("../../crates/server/client/", import.meta.url);
 const read = async (...names) => (await Promise.all(names.map((name) => readFile(new URL(name, client), "utf8")))).join("");

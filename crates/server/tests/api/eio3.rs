@@ -195,7 +195,7 @@ async fn a_refusal_is_plain() {
         Some("false") => Err(Refusal::new("no").with_data(false)),
         _ => Err(Refusal::new("a \"no\"")),
     };
-    let server = serve(builder(root()).namespace(Namespace::new("/n").on_connect(refuse))).await;
+    let server = serve(builder(root()).namespace(Namespace::new("/n").middleware(refuse))).await;
     let mut peer = websocket(server.address, "").await;
     for (asks, answer) in [
         ("40/n?why=message,", "44/n,\"a \\\"no\\\"\""),
@@ -221,7 +221,7 @@ async fn a_client_that_the_main_namespace_refuses_may_be_in_others() {
             Server::builder().allow_eio3(true).namespace(Namespace::new("/n").on("sync", || ()));
         if let Some(refusal) = main {
             let refuse = move || Err::<(), _>(refusal.clone());
-            server = server.namespace(Namespace::new("/").on_connect(refuse));
+            server = server.namespace(Namespace::new("/").middleware(refuse));
         }
         let server = serve(server).await;
         let mut peer = Peer::websocket(server.address, WEBSOCKET).await;
@@ -259,7 +259,7 @@ async fn events_wait_for_a_connect_handler_that_takes_its_time() {
 #[tokio::test]
 async fn a_client_that_joins_nothing_is_closed() {
     let refuse = || Err::<(), _>("members only");
-    let namespace = Namespace::new("/").on_connect(refuse);
+    let namespace = Namespace::new("/").middleware(refuse);
     let server = serve(builder(namespace).connect_timeout(Duration::from_millis(100))).await;
     let mut peer = Peer::websocket(server.address, WEBSOCKET).await;
     assert!(peer.recv_text().await.starts_with('0'));

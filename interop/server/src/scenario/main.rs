@@ -23,6 +23,7 @@ async fn main() -> std::io::Result<()> {
     let io = Server::builder()
         .also_parser(MsgpackParser)
         .also_parser(JsonParser)
+        .allow_eio3(true)
         .namespace(root::namespace())
         .namespace(admin::namespace())
         .namespace(slow())
