@@ -179,7 +179,7 @@ fn a_connection_judges_as_it_does_by_the_default_parser() {
     let connect = parsed(Kind::Connect, "{\"token\":1}", Vec::new());
     let event = connection.receive_parsed(&limits, &connect).unwrap();
     let auth = Some("{\"token\":1}");
-    assert_eq!(event, Some(Event::Connect { namespace: "/".into(), auth }));
+    assert_eq!(event, Some(Event::Connect { namespace: "/".into(), auth: auth.map(Into::into) }));
     let event = connection.receive_parsed(&limits, &hello).unwrap();
     assert!(
         matches!(event, Some(Event::Event { name, args, .. }) if name == "hello" && args == "1")
