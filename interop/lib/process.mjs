@@ -93,6 +93,8 @@ export const startHttp2Server = (args, onLine) => start(binary("SOCKEYE_HTTP2", 
 
 /** Runs its client. */
 export const runHttp2Client = (args) => run(binary("SOCKEYE_HTTP2", "the binary sockeye-http2"), args);
+/** Starts `sockeye serve` on a free port. */
+export const serve = (flags) => start(binary("SOCKEYE_BIN", "the binary sockeye"), ["serve", "--port", "0", ...flags]);
 
 export const chatServers = {
   npm: node("chat/reference-server.mjs"),

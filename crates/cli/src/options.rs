@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sockeye::admin::{Admin, Mode};
 use sockeye::tls::{Acceptor, IdentityError, ServerConfig};
 use sockeye::{Cors, ForwardedBy, ServerBuilder, Transport, TrustedProxies, deflate};
 
@@ -74,6 +75,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", value_parser = time)]
     ping_timeout: Option<Duration>,
 
+    /// Serve the official Admin UI's namespace /admin, to whoever has this name and the password of this
+    /// bcrypt hash: `admin:$2b$10$..`. The page is at https://admin.socket.io, which is then an origin
+    /// (--cors-origin), or wherever its files are served.
+    #[arg(long, value_name = "NAME:HASH", value_parser = admin)]
+    admin: Option<Admin>,
+
+    /// Admins only look on.
+    #[arg(long, requires = "admin")]
+    admin_read_only: bool,
+
+    /// Admins see statistics, and no single sockets.
+    #[arg(long, requires = "admin")]
+    admin_production: bool,
+
     /// The most bytes of one message, and of one POST, from a client. [default: 1000000]
     #[arg(long, value_name = "BYTES")]
     max_payload: Option<NonZeroUsize>,
@@ -130,6 +145,10 @@ impl Options {
         if let Some(timeout) = self.ping_timeout {
             builder = builder.ping_timeout(timeout);
         }
+        if let Some(admin) = &self.admin {
+            let mode = if self.admin_production { Mode::Production } else { Mode::Development };
+            builder = builder.admin(admin.clone().mode(mode).read_only(self.admin_read_only));
+        }
         if let Some(bytes) = self.max_payload {
             builder = builder.max_payload(bytes.get());
         }
@@ -165,7 +184,8 @@ fn cors(origins: &[String]) -> Option<Cors> {
     let builder = match origins {
         [] => return None,
         origins if origins.iter().any(|origin| origin == "*") => Cors::any(),
-        origins => Cors::origins(origins),
+        // Whoever is named may send cookies along, as the Admin UI's page wants to.
+        origins => Cors::origins(origins).credentials(true),
     };
     Some(builder.build().expect("each was parsed"))
 }
@@ -192,6 +212,11 @@ fn origin(text: &str) -> Result<String, String> {
 fn network(text: &str) -> Result<String, String> {
     let parsed = TrustedProxies::new([text], ForwardedBy::XForwardedFor);
     parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn admin(text: &str) -> Result<Admin, String> {
+    let (name, hash) = text.split_once(':').ok_or("it is a name, a colon and a bcrypt hash")?;
+    Admin::with_password(name, hash).map_err(|error| error.to_string())
 }
 
 /// A [`time`], or none at all.

@@ -10,10 +10,13 @@ use hashbrown::HashMap;
 use sockeye_hub::adapter::Factory;
 use sockeye_socketio::Parser;
 
+#[cfg(feature = "admin")]
+use crate::admin::Admin;
 use crate::bundle::Bundle;
 use crate::children::{Children, NamespaceHook};
 use crate::config::Config;
 use crate::namespace::{self, Namespace};
+use crate::observe::Observer;
 use crate::options::{Builder, Options, millis};
 use crate::server::{AdapterFactory, Core, Inner, PlainRoute, Server};
 
@@ -29,6 +32,8 @@ pub struct SocketIo {
     bundle: Bundle,
     plain: Vec<PlainRoute>,
     adapter: Option<AdapterFactory>,
+    #[cfg(feature = "admin")]
+    admin: Option<Admin>,
 }
 
 #[derive(Default)]
@@ -244,12 +249,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the official [Admin UI](crate::admin): its page connects to a namespace of its own. Default: no.
+    #[cfg(feature = "admin")]
+    #[doc(alias = "instrument")]
+    pub fn admin(mut self, admin: Admin) -> Self {
+        self.kind.admin = Some(admin);
+        self
+    }
+
     /// The server, not listening yet.
     pub fn build(self) -> Server {
-        let Self { options, kind } = self;
-        let SocketIo { mut config, namespaces, hooks, bundle, plain, adapter } = kind;
+        let Self { options, mut kind } = self;
+        let observer = kind.watch();
+        let SocketIo { mut config, namespaces, hooks, bundle, plain, adapter, .. } = kind;
         config.max_buffered_bytes = options.transport.max_buffered_bytes;
-        let core = Arc::new(Core::new(config, adapter));
+        let core = Arc::new(Core::new(config, adapter, observer.clone()));
         let (mut fixed, mut dynamic) = (HashMap::new(), Vec::new());
         for Namespace { path, names, handlers } in namespaces {
             if let Some(names) = names {
@@ -262,6 +276,24 @@ impl ServerBuilder {
         fixed.values().for_each(namespace::Inner::enroll);
         let children = Children::new(dynamic, hooks.0, core.clone());
         let site = options.build();
-        Server { inner: Arc::new(Inner { site, core, namespaces: fixed, children, bundle, plain }) }
+        let inner = Inner { site, core, namespaces: fixed, children, bundle, plain };
+        let server = Server { inner: Arc::new(inner) };
+        if let Some(observer) = observer {
+            observer.begin(&server);
+        }
+        server
+    }
+}
+
+impl SocketIo {
+    /// Adds the admins' namespace, if there is to be one, and says who watches the others for it.
+    fn watch(&mut self) -> Option<Arc<dyn Observer>> {
+        #[cfg(feature = "admin")]
+        if let Some(admin) = self.admin.take() {
+            let (namespace, watch) = admin.build();
+            self.namespaces.push(namespace);
+            return Some(watch);
+        }
+        None
     }
 }

@@ -102,6 +102,9 @@ impl Client {
                     return ControlFlow::Continue(());
                 };
                 let (socket, ready) = (member.socket.clone(), member.stage == Stage::Ready);
+                if let Some(observer) = self.server.core.observer() {
+                    observer.received(&socket, &name, &args, &attachments);
+                }
                 let event = sockeye_handler::Event::new(&name, &args, &attachments);
                 let routes = &socket.inner.namespace.routes;
                 let limits = &self.server.core.config.handlers;
@@ -198,6 +201,9 @@ impl Client {
             Ok(()) => {
                 self.protocol.connected(path);
                 socket.open();
+                if let Some(observer) = self.server.core.observer() {
+                    observer.connected(socket);
+                }
                 self.greet(position);
             }
             Err(refusal) => {
@@ -402,6 +408,12 @@ impl Handler for Client {
         match self.protocol.handle_timeout(now) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.fail(&error),
+        }
+    }
+
+    fn upgraded(&mut self) {
+        if let Some(observer) = self.server.core.observer() {
+            self.sockets.iter().for_each(|member| observer.upgraded(&member.socket));
         }
     }
 

@@ -23,6 +23,8 @@
 //! ```
 
 mod ack;
+#[cfg(feature = "admin")]
+pub mod admin;
 mod builder;
 mod bundle;
 pub mod cheatsheet;
@@ -42,6 +44,7 @@ mod listen;
 mod local;
 mod metrics;
 mod namespace;
+mod observe;
 mod operators;
 mod options;
 mod parent;

@@ -96,6 +96,9 @@ impl Socket {
     pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), serde_json::Error> {
         let json = serde_json::to_string(data)?.into_boxed_str();
         *lock(&self.local().data) = Some(json);
+        if let Some(observer) = self.inner.namespace.server.observer() {
+            observer.data_set(self);
+        }
         Ok(())
     }
 

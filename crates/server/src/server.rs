@@ -1,6 +1,6 @@
 //! The server: namespaces, the engine below them, and the end of it all.
 
-#[cfg(feature = "prometheus")]
+#[cfg(any(feature = "admin", feature = "prometheus"))]
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::emit::EmitError;
 use crate::metrics::{Counters, Metrics};
 use crate::namespace;
+use crate::observe::Observer;
 use crate::operators::{Broadcast, Rooms};
 use crate::parent::ParentBroadcast;
 use crate::site::Site;
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     pub(crate) adapter: Option<AdapterFactory>,
+    observer: Option<Arc<dyn Observer>>,
     tasks: Tasks,
 }
 
@@ -77,8 +79,17 @@ impl fmt::Debug for AdapterFactory {
 }
 
 impl Core {
-    pub(crate) fn new(config: Config, adapter: Option<AdapterFactory>) -> Self {
-        Self { config, counters: Counters::default(), adapter, tasks: Tasks::default() }
+    pub(crate) fn new(
+        config: Config,
+        adapter: Option<AdapterFactory>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        Self { config, counters: Counters::default(), adapter, observer, tasks: Tasks::default() }
+    }
+
+    /// Who wants to know what happens, if there is somebody at the moment.
+    pub(crate) fn observer(&self) -> Option<&dyn Observer> {
+        self.observer.as_deref().filter(|observer| observer.is_watching())
     }
 
     /// Runs a handler to its end, or to the end of the server's grace.
@@ -253,7 +264,7 @@ impl Server {
     }
 
     /// How many sockets each namespace has, and all children of a dynamic one together.
-    #[cfg(feature = "prometheus")]
+    #[cfg(any(feature = "admin", feature = "prometheus"))]
     pub(crate) fn sockets_by_namespace(&self) -> impl Iterator<Item = (Cow<'_, str>, usize)> {
         let fixed = self.inner.namespaces.iter();
         let fixed = fixed.map(|(path, namespace)| (Cow::from(&**path), namespace.hub.len()));

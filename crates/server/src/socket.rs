@@ -176,12 +176,20 @@ impl Socket {
     /// Adds the socket to a room. `false` if it was in it, or is disconnected.
     pub fn join(&self, room: &str) -> bool {
         let Some(slot) = self.slot() else { return false };
-        self.inner.namespace.hub.join(slot, room).unwrap_or(false)
+        let joined = self.inner.namespace.hub.join(slot, room).unwrap_or(false);
+        if joined && let Some(observer) = self.inner.namespace.server.observer() {
+            observer.joined(self, room);
+        }
+        joined
     }
 
     /// Takes the socket out of a room. `false` if it was not in it.
     pub fn leave(&self, room: &str) -> bool {
-        self.slot().is_some_and(|slot| self.inner.namespace.hub.leave(slot, room))
+        let left = self.slot().is_some_and(|slot| self.inner.namespace.hub.leave(slot, room));
+        if left && let Some(observer) = self.inner.namespace.server.observer() {
+            observer.left(self, room);
+        }
+        left
     }
 
     /// The rooms that the socket is in: first the one that bears its id, as in Node. Empty once it
@@ -293,8 +301,13 @@ impl Socket {
         };
         drop(held);
         if let Some(slot) = self.slot() {
+            let observer = self.inner.namespace.server.observer();
+            let rooms = observer.map(|_| self.inner.namespace.hub.rooms(slot)).unwrap_or_default();
             let removed = self.inner.namespace.hub.remove(slot);
             drop(removed);
+            if let Some(observer) = observer {
+                rooms.iter().for_each(|room| observer.left(self, room));
+            }
         }
         if let Some(local) = self.inner.local.get() {
             local.disconnected();
@@ -365,7 +378,11 @@ impl Socket {
                 Refused::Full(_) => Undelivered::Full,
                 Refused::Sealed(_) => Undelivered::Disconnected,
             }
-        })
+        })?;
+        if let Some(observer) = self.inner.namespace.server.observer() {
+            observer.sent(self, packet);
+        }
+        Ok(())
     }
 
     /// Queues a packet; a client for which too much waits is disconnected, so that it learns that

@@ -39,6 +39,7 @@ async fn main() -> std::io::Result<()> {
 //! - `socketio` (default): the Socket.IO and Engine.IO server. Without it no crate of theirs is
 //!   compiled, and [`websocket`] is all there is.
 //! - `axum` (default): the Socket.IO server as an axum router.
+//! - `admin`: `ServerBuilder::admin`, for the official Admin UI.
 //! - `prometheus`: `Server::prometheus`, the server's counts in Prometheus' format.
 
 pub use bytes::Bytes;

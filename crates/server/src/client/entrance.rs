@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sockeye_handler::{Called, Context as _, Event, Failure};
+use sockeye_socketio::DisconnectReason;
 
 use super::NO_NAMESPACE;
 use crate::children::Children;
@@ -86,6 +87,10 @@ pub(super) fn greet(socket: &Socket) -> bool {
 
 /// Runs the disconnect handlers of a socket that was connected.
 pub(super) fn left(socket: &Socket) {
+    if let Some(observer) = socket.inner.namespace.server.observer() {
+        let reason = socket.disconnect_reason().map_or("", DisconnectReason::as_str);
+        observer.disconnected(socket, reason);
+    }
     let handlers = &socket.inner.namespace.disconnect;
     sockeye_handler::run(socket, &mut Event::new("disconnect", "", &[]), handlers);
 }
