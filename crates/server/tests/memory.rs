@@ -259,7 +259,7 @@ fn an_idle_plain_client() {
 /// SECURITY.md states.
 #[test]
 fn an_idle_client_that_polls() {
-    const POLLING_GATE: i64 = 24 * 1024;
+    const POLLING_GATE: i64 = 25 * 1024;
     const POLLING: usize = 200;
     alone("an_idle_client_that_polls", || {
         let host = Host::start(Face::Listener, Threads::Two);

@@ -235,13 +235,14 @@ async fn a_client_that_the_main_namespace_refuses_may_be_in_others() {
 }
 
 #[tokio::test]
-async fn events_wait_for_a_connect_handler_that_takes_its_time() {
+async fn events_wait_for_middleware_that_takes_its_time() {
     let (go, gone) = tokio::sync::watch::channel(false);
-    let namespace = root().on_connect(move |socket: Socket| {
+    let namespace = root().middleware(move |socket: Socket| {
         let mut gone = gone.clone();
         async move {
             socket.emit("early", ()).unwrap();
             gone.wait_for(|gone| *gone).await.unwrap();
+            Ok::<_, Refusal>(())
         }
     });
     let server = serve(builder(namespace)).await;
