@@ -38,6 +38,9 @@ pub struct Packet {
     forms: OnceLock<Box<Forms>>,
 }
 
+/// The messages that one parser makes of a packet.
+type Parsed = OnceLock<Box<[Arc<Packet>]>>;
+
 /// The wire forms that differ from the packet's own bytes in more than a head. Each is made for the
 /// first connection that asks, and shared by the others.
 #[derive(Default)]
@@ -47,7 +50,7 @@ struct Forms {
     /// What connections get that agreed on compression.
     compressed: Frames,
     /// What clients of other parsers than the default one get, by the parser's number.
-    parsed: OnceLock<Box<[OnceLock<Box<[Arc<Packet>]>>; MAX_PARSERS]>>,
+    parsed: OnceLock<Box<[Parsed; MAX_PARSERS]>>,
 }
 
 /// How many parsers there may be beside the default one.

@@ -112,7 +112,7 @@ impl Socket {
         let limits = Limits {
             max_attachments: u32::MAX,
             max_namespace_bytes: usize::MAX,
-            ..self.inner.namespace.config().socketio.clone()
+            ..self.inner.namespace.config().socketio
         };
         // Engine.IO's type stands before.
         let text = packet.text().get(1..).and_then(|text| std::str::from_utf8(text).ok());

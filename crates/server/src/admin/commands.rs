@@ -21,7 +21,7 @@ pub(super) fn register(namespace: Namespace, server: &LateServer) -> Namespace {
             let rest = args.split_off(3);
             let [path, filter, event] = &args[..] else { return };
             if let (Some(whom), Some(event)) = (select(&first, path, filter), event.as_str()) {
-                let _ = whom.emit(event, &Args(rest));
+                let _ = whom.emit(event, Args(rest));
             }
         })
         .on("join", move |Data((path, room, filter)): Data<(Value, String, Option<Value>)>| {

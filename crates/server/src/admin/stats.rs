@@ -124,8 +124,7 @@ mod tests {
 
     #[test]
     fn only_what_has_happened_is_an_event() {
-        let mut before = Sample::default();
-        before.opened = 3;
+        let before = Sample { opened: 3, ..Sample::default() };
         let mut after = before;
         after.opened = 5;
         after.ended[CloseReason::PingTimeout.index()] = 1;

@@ -25,13 +25,13 @@ async fn any_then_middleware_then_handlers_in_order() {
         .on("e", name("first"))
         .on("e", name("second"))
         .on_any(move |EventName(_)| any())
-        .packet_middleware(move || middle())
+        .packet_middleware(middle)
         .on_connect(move |socket: Socket| {
             let (own_any, own_middle, first) = (own_any.clone(), own_middle.clone(), first.clone());
             let (own, second) = (own.clone(), second.clone());
             socket.on_any(own_any);
             socket.prepend_any(first);
-            socket.packet_middleware(move || own_middle());
+            socket.packet_middleware(own_middle);
             socket.on("e", own);
             socket.once("e", second);
         });
