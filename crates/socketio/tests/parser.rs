@@ -19,11 +19,14 @@ struct Vectors {
 }
 
 fn vectors() -> Vectors {
-    serde_json::from_str(include_str!("msgpack.json")).unwrap()
+    serde_json::from_str(include_str!("msgpack.json")).expect("the vectors are JSON")
 }
 
 fn unhex(hex: &str) -> Bytes {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("the vectors are in hexadecimal"))
+        .collect()
 }
 
 fn read(bytes: impl Into<Bytes>) -> Result<Parsed, Error> {
