@@ -138,17 +138,13 @@ impl<H: Handler> Session<H> {
         })
     }
 
-    /// What the close frame says. Node's server gives no status code; where this server ends a session that
-    /// has done nothing wrong, the client may know why. (The official client shows it in the details of
-    /// its `transport close`.)
+    /// What the close frame says. Node's server gives no status code; where this one ends sessions that have
+    /// done nothing wrong, their clients may know why. (The official one shows it in the details of its
+    /// `transport close`.)
     fn farewell(&self) -> Close {
-        let status = match self.shared.close_reason() {
-            Some(reason @ (CloseReason::ServerShuttingDown | CloseReason::PingTimeout)) => {
-                Some((CloseCode::GOING_AWAY, reason.as_str().into()))
-            }
-            _ => None,
-        };
-        Close { status }
+        let reason = self.shared.close_reason();
+        let reason = reason.filter(|reason| *reason == CloseReason::ServerShuttingDown);
+        Close { status: reason.map(|reason| (CloseCode::GOING_AWAY, reason.as_str().into())) }
     }
 
     /// While the server itself does not read, a missing pong is not the client's fault.

@@ -56,7 +56,7 @@ async fn a_client_without_pong_is_given_up() {
         peer.expect_text("2").await;
         reasons.expect(["ping timeout"]).await;
         assert_took(since, INTERVAL + TIMEOUT);
-        peer.expect_close(1001).await;
+        peer.expect_close(1005).await;
         assert_eq!(server.clients(), 0);
     }
 }
@@ -68,7 +68,7 @@ async fn a_client_in_no_namespace_is_pinged_too() {
     peer.expect_text("2").await;
     peer.send_text("3").await;
     peer.expect_text("2").await;
-    peer.expect_close(1001).await;
+    peer.expect_close(1005).await;
 }
 
 /// Other packets put the end off once, and not for ever.
@@ -84,7 +84,7 @@ async fn a_client_that_talks_but_does_not_pong_is_given_up() {
         match peer.recv().await {
             Message::Text(text) if text == "2" => pings += 1,
             Message::Text(text) => assert_eq!(text, "430[]"),
-            Message::Close(1001) => break,
+            Message::Close(1005) => break,
             other => panic!("{other:?}"),
         }
     }
