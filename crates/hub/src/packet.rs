@@ -11,6 +11,7 @@
 //! differ in more than their head are made lazily beside them and shared likewise: the one for plain
 //! connections, which know neither Engine.IO nor Socket.IO, and what is compressed.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -34,6 +35,9 @@ pub struct Packet {
     frame_start: u8,
     attachments: Box<[Bytes]>,
     compress: bool,
+    /// How many of the text's bytes, before the last one, are its offset: see
+    /// [`with_offset`](Self::with_offset).
+    offset: u8,
     /// What few connections get, once one of them has asked for it. Most packets never have any.
     forms: OnceLock<Box<Forms>>,
 }
@@ -79,6 +83,7 @@ impl Packet {
             frame_start: 0,
             attachments: Box::new([bytes]),
             compress: true,
+            offset: 0,
             forms: OnceLock::new(),
         })
     }
@@ -104,6 +109,7 @@ impl Packet {
             frame_start,
             attachments,
             compress: true,
+            offset: 0,
             forms: OnceLock::new(),
         }))
     }
@@ -114,6 +120,34 @@ impl Packet {
             packet.compress = false;
         }
         packet
+    }
+
+    /// The packet of an event, with an offset as one more argument: a short string without anything to
+    /// escape. Plain connections do not get it.
+    ///
+    /// The bytes are not copied if nobody else holds the packet, and there is room behind them.
+    pub fn with_offset(packet: Arc<Self>, offset: &str) -> Arc<Self> {
+        let packet = Arc::try_unwrap(packet).unwrap_or_else(|shared| Self {
+            text: shared.text.clone(),
+            attachments: shared.attachments.clone(),
+            forms: OnceLock::new(),
+            ..*shared
+        });
+        let mut text = packet.text.try_into_mut().unwrap_or_else(|shared| shared[..].into());
+        let Some(b']') = text.last() else { return Arc::new(Self { text: text.into(), ..packet }) };
+        text.truncate(text.len() - 1);
+        let length = text.len();
+        for part in [b",\"", offset.as_bytes(), b"\"]"] {
+            text.extend_from_slice(part);
+        }
+        let added = (text.len() - length - 1) as u8;
+        let frame_start = write_head(&mut text) as u8;
+        Arc::new(Self { text: text.into(), frame_start, offset: added, ..packet })
+    }
+
+    /// Whether it is an event [with an offset](Self::with_offset).
+    pub fn has_offset(&self) -> bool {
+        self.offset > 0
     }
 
     /// Whether it may be compressed where its transport does that.
@@ -161,6 +195,11 @@ impl Packet {
         self.text.get(MAX_SERVER_HEAD..).unwrap_or_default()
     }
 
+    /// The text of a message, without Engine.IO's type.
+    pub fn message_text(&self) -> &[u8] {
+        self.text().strip_prefix(&[PacketType::Message.as_byte()]).unwrap_or_default()
+    }
+
     /// The message as plain connections get it, as a whole WebSocket frame; nothing if it has no such
     /// form, or is no message.
     ///
@@ -169,12 +208,14 @@ impl Packet {
     /// attachments. The others share what it made.
     pub fn plain_frame(&self, encode: impl FnOnce(&mut Vec<u8>, &str, &[Bytes])) -> &Bytes {
         self.forms.get_or_init(Box::default).plain.get_or_init(|| {
-            let message = self.text().strip_prefix(&[PacketType::Message.as_byte()]);
-            let message = message.and_then(|message| std::str::from_utf8(message).ok());
-            let Some(message) = message else { return Bytes::new() };
+            let message = std::str::from_utf8(self.message_text()).unwrap_or_default();
+            if message.is_empty() {
+                return Bytes::new();
+            }
+            let message = self.without_offset(message);
             let mut buffer = Vec::with_capacity(message.len() + 64);
             buffer.extend_from_slice(&[0; MAX_SERVER_HEAD]);
-            encode(&mut buffer, message, &self.attachments);
+            encode(&mut buffer, &message, &self.attachments);
             if buffer.len() == MAX_SERVER_HEAD {
                 return Bytes::new();
             }
@@ -213,6 +254,17 @@ impl Packet {
             made.map(|made| if self.compress { made } else { Self::uncompressed(made) }).collect()
         });
         Some(made)
+    }
+
+    fn without_offset<'a>(&self, message: &'a str) -> Cow<'a, str> {
+        if self.offset == 0 {
+            return Cow::Borrowed(message);
+        }
+        // Behind it is the array's end.
+        let end = message.len() - 1;
+        let mut message = message.to_owned();
+        message.replace_range(end - usize::from(self.offset)..end, "");
+        Cow::Owned(message)
     }
 
     /// The binary attachments that follow it.
@@ -285,6 +337,24 @@ mod tests {
             assert_eq!(wire.len(), head + 1 + length);
             assert_eq!(wire[0], 0x81);
             assert!(wire.ends_with(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_offset_is_one_more_argument() {
+        for length in [0, 100, 110, 65_530] {
+            let text = format!("2[\"{}\"]", "x".repeat(length));
+            let other = packet(&text, vec![Bytes::from_static(&[7])]);
+            let held = (length == 100).then(|| other.clone());
+            let packet = Packet::with_offset(other, "0000.1");
+            let whole = format!("42[\"{}\",\"0000.1\"]", "x".repeat(length));
+            assert_eq!(packet.text(), whole.as_bytes());
+            assert!(wire(&packet).ends_with(&[whole.as_bytes(), b"\x82\x01\x07"].concat()));
+            assert_eq!(wire(&packet)[0], 0x81);
+            assert!(held.is_none_or(|held| held.message_text() == text.as_bytes()));
+            let mut plain = String::new();
+            packet.plain_frame(|_, message, _| plain = message.to_owned());
+            assert_eq!(plain, text);
         }
     }
 

@@ -36,6 +36,7 @@ const STACK: &[Place] = &[
         layer: 4,
         may_name: MayName::Only(&["sockeye-websocket", "sockeye-outbox"]),
     },
+    place("sockeye-recovery", 5),
     place("sockeye-transport", 5),
     Place {
         package: "sockeye-handler",
@@ -54,8 +55,14 @@ const BESIDE: &[&str] = &["sockeye-examples", "sockeye-interop", "sockeye-testki
 const TESTKIT: &str = "sockeye-testkit";
 
 /// Crates that know no runtime: tokio may not be anywhere below them.
-const RUNTIME_FREE: &[&str] =
-    &["sockeye-websocket", "sockeye-outbox", "sockeye-engineio", "sockeye-socketio", "sockeye-hub"];
+const RUNTIME_FREE: &[&str] = &[
+    "sockeye-websocket",
+    "sockeye-outbox",
+    "sockeye-engineio",
+    "sockeye-socketio",
+    "sockeye-hub",
+    "sockeye-recovery",
+];
 
 /// Who wants WebSocket alone takes this crate ..
 const PLAIN_WEBSOCKET: &str = "sockeye-net";
