@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::namespace::{self, Namespace};
 use crate::observe::Observer;
 use crate::options::{Builder, Options, millis};
+use crate::recovery::Recovery;
 use crate::server::{AdapterFactory, Core, Inner, PlainRoute, Server};
 
 /// Makes a [`Server`].
@@ -32,6 +33,7 @@ pub struct SocketIo {
     bundle: Bundle,
     plain: Vec<PlainRoute>,
     adapter: Option<AdapterFactory>,
+    recovery: Option<Recovery>,
     #[cfg(feature = "admin")]
     admin: Option<Admin>,
 }
@@ -257,13 +259,49 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets clients that lost their connection for a while come back as what they were: with the same
+    /// socket id, rooms and [data](crate::Socket::data), and with the events that they missed. Default: they
+    /// come back as new ones.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use sockeye_server::{Recovery, Server};
+    ///
+    /// let recovery = Recovery::memory().max_disconnection(Duration::from_secs(600));
+    /// let io = Server::builder().connection_state_recovery(recovery).build();
+    /// ```
+    ///
+    /// The official clients need no change. A socket is recovered if its client did not leave and was not
+    /// put out, comes back in [time](Recovery::max_disconnection), and can be told *every* event that it
+    /// missed; else it gets a new one. [`Socket::recovered`](crate::Socket::recovered) and, in JavaScript,
+    /// `socket.recovered` tell which.
+    ///
+    /// * What is kept: events to the socket itself, to its rooms and to everyone, as the rooms were when they
+    ///   were emitted. Not volatile events, nor those that want an answer.
+    /// * [`Socket::emit`](crate::Socket::emit) to a client that is away succeeds, for it will be heard.
+    /// * Every event, but for those that want an answer, has one more argument: a short string, the offset.
+    ///   Handlers in JavaScript may take or ignore it.
+    /// * Extensions, handlers of the socket's own and what waited for an answer are not restored.
+    /// * Plain connections are not recovered, and get no offset.
+    ///
+    /// Node's holes are closed: a client is recovered before its first event, and however long ago its
+    /// last one was; a socket that is still thought to be open is put out when its client comes back on
+    /// another connection; what is kept has a limit.
+    #[doc(alias = "connectionStateRecovery")]
+    pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
+        self.kind.recovery = Some(recovery);
+        self
+    }
+
     /// The server, not listening yet.
     pub fn build(self) -> Server {
         let Self { options, mut kind } = self;
         let observer = kind.watch();
-        let SocketIo { mut config, namespaces, hooks, bundle, plain, adapter, .. } = kind;
+        let SocketIo { mut config, namespaces, hooks, bundle, plain, adapter, recovery, .. } = kind;
         config.max_buffered_bytes = options.transport.max_buffered_bytes;
-        let core = Arc::new(Core::new(config, adapter, observer.clone()));
+        let engine = &options.transport.engine;
+        let kept = recovery.map(|it| it.start(engine.ping_interval, engine.ping_timeout));
+        let core = Arc::new(Core::new(config, adapter, observer.clone(), kept));
         let (mut fixed, mut dynamic) = (HashMap::new(), Vec::new());
         for Namespace { path, names, handlers } in namespaces {
             if let Some(names) = names {

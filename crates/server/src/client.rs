@@ -20,6 +20,7 @@ use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode, revisi
 use sockeye_transport::{Entry, Flow, Handler, Shared};
 
 use crate::connect::Refusal;
+use crate::journal::Request;
 use crate::link::{Command, Finding, Found, Link};
 use crate::local::Answer;
 use crate::namespace;
@@ -55,6 +56,8 @@ pub(crate) struct Client {
     native: bool,
     /// The client speaks [revision 4](revision4) of Socket.IO.
     revision4: bool,
+    /// It speaks a protocol in which it can come back for what it missed.
+    recoverable: bool,
 }
 
 /// A socket of this client.
@@ -89,6 +92,7 @@ impl Client {
             // Clients of revision 4 have the default one.
             native: session.revision() == Revision::V3,
             revision4: session.revision() == Revision::V3,
+            recoverable: session.revision() != Revision::V3,
         }
     }
 
@@ -168,17 +172,14 @@ impl Client {
 
     /// A socket for a namespace that has a place for it.
     fn join(&mut self, namespace: Arc<namespace::Inner>, auth: Option<&str>) {
-        let Ok(id) = Shared::public_id() else {
-            self.refuse(&namespace.path, &Refusal::new("no randomness for an id"));
-            namespace.left();
-            return;
+        let socket = match self.enter(&namespace, auth) {
+            Ok(socket) => socket,
+            Err(refusal) => {
+                self.refuse(&namespace.path, &refusal);
+                namespace.left();
+                return;
+            }
         };
-        let socket = Socket::new(id, namespace.clone(), self.link.clone(), auth.map(Into::into));
-        if !socket.enter() {
-            self.refuse(&namespace.path, &Refusal::new("no id for the socket"));
-            namespace.left();
-            return;
-        }
         self.sockets.push(Member { socket: socket.clone(), stage: Stage::Asking });
         match entrance::ask(&socket) {
             Some(answer) => self.answered(&socket, answer),
@@ -186,7 +187,36 @@ impl Client {
         }
     }
 
-    /// The middleware has answered.
+    /// The client's socket, in its namespace's hub: a new one, or the one that it had.
+    fn enter(
+        &self,
+        namespace: &Arc<namespace::Inner>,
+        auth: Option<&str>,
+    ) -> Result<Socket, Refusal> {
+        let make = |id, auth: Option<&str>| {
+            Socket::new(id, namespace.clone(), self.link.clone(), auth.map(Into::into))
+        };
+        let journal = namespace.journal.as_ref().filter(|_| self.recoverable);
+        let (request, auth) = match (journal, auth) {
+            (Some(_), Some(auth)) => Request::take(auth),
+            (_, auth) => (None, auth.map(Cow::Borrowed)),
+        };
+        let auth = auth.as_deref();
+        if let Some((journal, request)) = journal.zip(request)
+            && let Some(socket) = journal.restore(namespace, &request, |id| make(id, auth))
+        {
+            return Ok(socket);
+        }
+        let no_randomness = |_| Refusal::new("no randomness for an id");
+        let socket = make(Shared::public_id().map_err(no_randomness)?, auth);
+        let entered = match journal {
+            Some(journal) => journal.enter(&socket, Shared::public_id().map_err(no_randomness)?),
+            None => socket.enter(),
+        };
+        if entered { Ok(socket) } else { Err(Refusal::new("no id for the socket")) }
+    }
+
+    /// The middleware has answered, or a client that came back has been told what it missed.
     fn answered(&mut self, socket: &Socket, answer: Result<(), Refusal>) {
         let Some(position) = self.place(socket) else {
             // It left meanwhile, before anybody heard of it.
@@ -200,13 +230,18 @@ impl Client {
         match answer {
             Ok(()) => {
                 self.protocol.connected(path);
-                socket.open();
-                if let Some(observer) = self.server.core.observer() {
-                    observer.connected(socket);
+                if entrance::catch_up(socket) {
+                    socket.open();
+                    if let Some(observer) = self.server.core.observer() {
+                        observer.connected(socket);
+                    }
+                    self.greet(position);
+                } else {
+                    self.asked += 1;
                 }
-                self.greet(position);
             }
             Err(refusal) => {
+                socket.set_aside();
                 socket.end(DisconnectReason::ServerNamespaceDisconnect);
                 self.sockets.remove(position);
                 self.refuse(path, &refusal);
@@ -296,6 +331,12 @@ impl Client {
                     self.protocol.connected(path);
                     self.protocol.left(path);
                     self.end(position, DisconnectReason::ServerNamespaceDisconnect);
+                }
+            }
+            Command::Evicted(socket) => {
+                self.command(Command::Ended(socket))?;
+                if self.sockets.is_empty() {
+                    return ControlFlow::Break(CloseReason::ForcedClose);
                 }
             }
             Command::EndAll => {

@@ -63,7 +63,15 @@ impl Socket {
     /// [`TryEmitError::Full`] if too much waits already.
     pub fn try_emit<T: Serialize>(&self, event: &str, data: T) -> Result<(), TryEmitError<T>> {
         let outcome = self.publish(event, None, Flags::default(), &data, |packet| {
-            self.deliver(packet, Class::Data, Source::Own)
+            let outcome =
+                self.deliver_own(|bearer| bearer.deliver(packet, Class::Data, Source::Own));
+            if outcome == Err(Undelivered::Full)
+                && packet.has_offset()
+                && let Some((journal, _)) = self.journal()
+            {
+                journal.withdraw();
+            }
+            outcome
         });
         match outcome {
             Ok(Ok(())) => Ok(()),
@@ -85,6 +93,9 @@ impl Socket {
     ///
     /// [`EmitError`] says why nothing was queued.
     pub async fn emit_wait(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
+        if self.journal().is_some() {
+            return self.emit_in_turn(event, data).await;
+        }
         let packet = self.publish(event, None, Flags::default(), &data, Arc::clone)?;
         drop(data);
         if !self.is_connected() {
@@ -157,7 +168,43 @@ impl Socket {
     ) -> Result<(), EmitError> {
         let class = class(flags);
         Ok(self.publish(event, None, flags, data, |packet| {
-            self.deliver_or_disconnect(packet, class, Source::Own)
+            self.deliver_own(|bearer| bearer.deliver_or_disconnect(packet, class, Source::Own))
+        })??)
+    }
+
+    /// Delivers an event to this socket, or where clients can be recovered to the one that was made of its
+    /// session since. That there is none yet is no failure: the event is kept.
+    fn deliver_own(
+        &self,
+        deliver: impl Fn(&Self) -> Result<(), Undelivered>,
+    ) -> Result<(), Undelivered> {
+        let outcome = deliver(self);
+        let Some((journal, membership)) = self.journal() else { return outcome };
+        if outcome != Err(Undelivered::Disconnected) {
+            return outcome;
+        }
+        match self.inner.namespace.hub.find(self.id()) {
+            Some(bearer) if bearer != *self => deliver(&bearer),
+            _ if journal.log.is_kept(membership.visit) => Ok(()),
+            _ => outcome,
+        }
+    }
+
+    /// Emits when there is room: the event's place in the log is known only then.
+    async fn emit_in_turn(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
+        if self.is_connected() {
+            tokio::select! {
+                biased;
+                room = poll_fn(|cx| self.outbox().poll_room(cx)) => {
+                    room.map_err(|()| EmitError::Disconnected)?;
+                }
+                _ = self.closed() => return Err(EmitError::Disconnected),
+            }
+        }
+        Ok(self.publish(event, None, Flags::default(), &data, |packet| {
+            self.deliver_own(|bearer| {
+                bearer.deliver_or_disconnect(packet, Class::Promised, Source::Own)
+            })
         })??)
     }
 

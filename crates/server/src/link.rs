@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Greeted(Socket),
     /// A socket was disconnected by this server.
     Ended(Socket),
+    /// A socket's client has come back on another connection.
+    Evicted(Socket),
     /// The client is to be disconnected altogether.
     EndAll,
 }

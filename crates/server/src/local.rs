@@ -12,6 +12,7 @@ use sockeye_handler::Own;
 use tokio::sync::{Notify, oneshot};
 
 use crate::emit::EmitError;
+use crate::journal::Membership;
 use crate::socket::Socket;
 
 /// The client's answer to an event.
@@ -29,6 +30,8 @@ pub(crate) struct Local {
     own: OnceLock<Box<Own<Socket>>>,
     acks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     pub(crate) closed: Notify,
+    /// Set once, if clients can be recovered.
+    pub(crate) membership: OnceLock<Box<Membership>>,
 }
 
 type Extension = Arc<dyn Any + Send + Sync>;
@@ -70,6 +73,10 @@ impl Local {
         Ok(())
     }
 
+    pub(crate) fn put_data(&self, json: Box<str>) {
+        *lock(&self.data) = Some(json);
+    }
+
     pub(crate) fn take_ack(&self, id: u64) -> Option<oneshot::Sender<Answer>> {
         lock(&self.acks).remove(&id)
     }
@@ -95,7 +102,13 @@ impl Socket {
     /// What cannot be made JSON.
     pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), serde_json::Error> {
         let json = serde_json::to_string(data)?.into_boxed_str();
-        *lock(&self.local().data) = Some(json);
+        let mut data = lock(&self.local().data);
+        // Under the lock, so that of two calls the same one comes last in the log.
+        if let Some((journal, membership)) = self.journal() {
+            journal.log.set_data(membership.visit, &json);
+        }
+        *data = Some(json);
+        drop(data);
         if let Some(observer) = self.inner.namespace.server.observer() {
             observer.data_set(self);
         }

@@ -18,6 +18,7 @@ use crate::cluster::RoomHandler;
 use crate::config::Config;
 use crate::connect::{Gate, Middleware};
 use crate::gather::Gathers;
+use crate::journal::Journal;
 use crate::metrics::Counters;
 use crate::pattern::{Captures, Pattern};
 use crate::server::Core;
@@ -293,6 +294,8 @@ pub(crate) struct Inner {
     pub(crate) path: Box<str>,
     pub(crate) handlers: Arc<Handlers>,
     pub(crate) hub: Hub<Socket>,
+    /// Where clients can be recovered.
+    pub(crate) journal: Option<Journal>,
     /// The next ack id: one counter for the namespace, as in Node.
     pub(crate) next_ack: AtomicU64,
     /// Events that many are to answer.
@@ -337,7 +340,8 @@ impl Inner {
     ) -> Self {
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
         let (gathers, adapter) = (Gathers::default(), OnceLock::new());
-        Self { path, handlers, hub, next_ack, gathers, adapter, server, parent, captures }
+        let journal = server.kept.as_ref().map(|kept| Journal::new(kept, &path));
+        Self { path, handlers, hub, journal, next_ack, gathers, adapter, server, parent, captures }
     }
 
     /// A socket has left, or was not let in.

@@ -62,7 +62,10 @@ impl namespace::Inner {
             },
             _ => Delivery::Now,
         };
-        Ok(deliver(&packet, delivery))
+        Ok(match &self.journal {
+            None => deliver(&packet, delivery),
+            Some(journal) => journal.publish(outgoing, packet, delivery, deliver),
+        })
     }
 
     fn check_attachments(&self, outgoing: Outgoing<'_>, attachments: usize) {

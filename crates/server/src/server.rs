@@ -21,6 +21,7 @@ use crate::namespace;
 use crate::observe::Observer;
 use crate::operators::{Broadcast, Rooms};
 use crate::parent::ParentBroadcast;
+use crate::recovery::Kept;
 use crate::site::Site;
 use crate::tasks::Tasks;
 
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) adapter: Option<AdapterFactory>,
     observer: Option<Arc<dyn Observer>>,
+    /// What clients missed.
+    pub(crate) kept: Option<Kept>,
     tasks: Tasks,
 }
 
@@ -83,8 +86,10 @@ impl Core {
         config: Config,
         adapter: Option<AdapterFactory>,
         observer: Option<Arc<dyn Observer>>,
+        kept: Option<Kept>,
     ) -> Self {
-        Self { config, counters: Counters::default(), adapter, observer, tasks: Tasks::default() }
+        let (counters, tasks) = (Counters::default(), Tasks::default());
+        Self { config, counters, adapter, observer, kept, tasks }
     }
 
     /// Who wants to know what happens, if there is somebody at the moment.

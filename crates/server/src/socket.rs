@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use sockeye_engineio::{CloseReason, Revision, Sid, Transport};
 use sockeye_handler::Failure;
 use sockeye_hub::{Packet, Slot};
-use sockeye_net::Wired;
+use sockeye_net::{Wired, clock};
 use sockeye_outbox::{Class, Outbox, Refused};
 use sockeye_socketio::{DisconnectReason, decode_args, encode, revision4};
 use sockeye_transport::{Entry, Handshake, Shared};
 
+use crate::journal::{self, Journal, Later, Membership};
 use crate::link::{Command, Link};
 use crate::local::{Answer, Local};
 use crate::namespace::Inner as NamespaceInner;
@@ -34,7 +35,7 @@ pub(crate) struct Inner {
     pub(crate) namespace: Arc<NamespaceInner>,
     pub(crate) link: Arc<Link>,
     /// The link's session: one step less for every packet.
-    session: Arc<Shared>,
+    pub(crate) session: Arc<Shared>,
     slot: OnceLock<Slot>,
     /// What [`State`] is, for those who only look.
     phase: AtomicU8,
@@ -176,6 +177,10 @@ impl Socket {
     /// Adds the socket to a room. `false` if it was in it, or is disconnected.
     pub fn join(&self, room: &str) -> bool {
         let Some(slot) = self.slot() else { return false };
+        if let Some((journal, membership)) = self.journal() {
+            // First, so that no event can come to the socket of which the log says that it was not for it.
+            journal.log.join(membership.visit, room);
+        }
         let joined = self.inner.namespace.hub.join(slot, room).unwrap_or(false);
         if joined && let Some(observer) = self.inner.namespace.server.observer() {
             observer.joined(self, room);
@@ -186,6 +191,11 @@ impl Socket {
     /// Takes the socket out of a room. `false` if it was not in it.
     pub fn leave(&self, room: &str) -> bool {
         let left = self.slot().is_some_and(|slot| self.inner.namespace.hub.leave(slot, room));
+        if let Some((journal, membership)) = self.journal()
+            && *room != *self.id()
+        {
+            journal.log.leave(membership.visit, room);
+        }
         if left && let Some(observer) = self.inner.namespace.server.observer() {
             observer.left(self, room);
         }
@@ -196,6 +206,13 @@ impl Socket {
     /// is disconnected.
     pub fn rooms(&self) -> Vec<Box<str>> {
         self.slot().map(|slot| self.inner.namespace.hub.rooms(slot)).unwrap_or_default()
+    }
+
+    /// Whether this is what the client had before it lost its connection: the id, the rooms and the data
+    /// are those that it had then, and it is told what it missed. See
+    /// [`connection_state_recovery`](crate::ServerBuilder::connection_state_recovery).
+    pub fn recovered(&self) -> bool {
+        self.membership().is_some_and(|membership| membership.recovered)
     }
 
     /// Bytes that wait to be written to the client, by all of its namespaces.
@@ -230,13 +247,44 @@ impl Socket {
         }
         // A client is told of its end only in a namespace that it has joined.
         self.let_in(&[Source::Own]);
+        self.put_out(Command::Ended);
+    }
+
+    /// The client has come back on another connection: this one is dead, whether that is known or not.
+    pub(crate) fn evict(&self) {
+        self.let_in(&[]);
+        self.put_out(Command::Evicted);
+        // Whoever is just ending it may not have come so far.
+        if let Some(slot) = self.slot() {
+            drop(self.inner.namespace.hub.remove(slot));
+        }
+    }
+
+    /// The client gets what was held back, after all that it missed.
+    pub(crate) fn has_caught_up(&self) {
+        if let Some(membership) = self.membership() {
+            membership.has_caught_up();
+        }
+        self.open();
+    }
+
+    /// The client was not let in again: its session is there for the next time.
+    pub(crate) fn set_aside(&self) {
+        if let Some((journal, membership)) = self.journal()
+            && membership.recovered
+        {
+            journal.log.set_aside(clock::now(), membership.visit);
+        }
+    }
+
+    fn put_out(&self, word: impl FnOnce(Self) -> Command) {
         let Ok(farewell) = Packet::message(|buffer| {
             encode::disconnect(buffer, self.namespace());
             Ok::<_, Infallible>(Vec::new())
         });
         if self.end(DisconnectReason::ServerNamespaceDisconnect) {
             // Word first: a client may answer its DISCONNECT with the next CONNECT at once.
-            self.inner.link.push(Command::Ended(self.clone()));
+            self.inner.link.push(word(self.clone()));
             let _ = self.inner.session.push(Entry::Packet(farewell), Class::Reserved);
         }
     }
@@ -269,15 +317,8 @@ impl Socket {
         let mut state = self.state();
         let State::Connecting { held, .. } = &mut *state else { return };
         let held = std::mem::take(held);
-        let Ok(reply) = Packet::message(|buffer| {
-            match self.revision() {
-                Revision::V3 => revision4::connect(buffer, self.namespace()),
-                Revision::V4 => encode::connect(buffer, self.namespace(), self.id()),
-            }
-            Ok::<_, Infallible>(Vec::new())
-        });
         let held = held.into_iter().filter(|(_, source)| sources.contains(source));
-        for packet in std::iter::once(reply).chain(held.map(|(packet, _)| packet)) {
+        for packet in self.greeting().into_iter().chain(held.map(|(packet, _)| packet)) {
             let entry = Entry::Packet(packet);
             if let Err(Refused::Full(_)) = self.inner.session.push(entry, Class::Reserved) {
                 // No gap that nobody knows of.
@@ -287,6 +328,37 @@ impl Socket {
         }
         *state = State::Connected;
         self.enter_phase(CONNECTED);
+    }
+
+    /// The client's CONNECT, unless it has it.
+    fn greeting(&self) -> Option<Arc<Packet>> {
+        let membership = self.membership();
+        if membership.is_some_and(|it| it.greeted.swap(true, Ordering::Relaxed)) {
+            return None;
+        }
+        let pid = membership.map(|membership| membership.visit.pid());
+        let Ok(reply) = Packet::message(|buffer| {
+            match self.revision() {
+                Revision::V3 => revision4::connect(buffer, self.namespace()),
+                Revision::V4 => {
+                    let pid = pid.as_ref().map(Sid::as_str);
+                    encode::connect(buffer, self.namespace(), self.id(), pid);
+                }
+            }
+            Ok::<_, Infallible>(Vec::new())
+        });
+        Some(reply)
+    }
+
+    /// The client gets its CONNECT, but nothing else yet.
+    pub(crate) fn greet(&self) {
+        let _state = self.state();
+        if let Some(reply) = self.greeting()
+            && let Err(Refused::Full(_)) =
+                self.inner.session.push(Entry::Packet(reply), Class::Reserved)
+        {
+            self.inner.session.discard(CloseReason::TransportError);
+        }
     }
 
     /// Leaves the namespace, its rooms and whoever awaits an ack. `false` if it had left before.
@@ -307,6 +379,13 @@ impl Socket {
             drop(removed);
             if let Some(observer) = observer {
                 rooms.iter().for_each(|room| observer.left(self, room));
+            }
+        }
+        if let Some((journal, membership)) = self.journal() {
+            if reason.is_recoverable() {
+                journal.log.away(clock::now(), membership.visit);
+            } else {
+                journal.log.end(membership.visit);
             }
         }
         if let Some(local) = self.inner.local.get() {
@@ -338,7 +417,7 @@ impl Socket {
         }
         let outcome = self.deliver_or_hold(packet, class, source);
         if phase & HEARD != 0 && outcome.is_ok() {
-            self.heard(packet);
+            journal::after_turn(Later::Heard(self, packet));
         }
         outcome
     }
@@ -357,6 +436,10 @@ impl Socket {
                 // Its time is now, and it cannot be written now.
                 State::Connecting { .. } if class == Class::Volatile => {
                     return Err(Undelivered::Full);
+                }
+                // It is told by the log.
+                State::Connecting { .. } if packet.has_offset() && self.is_catching_up() => {
+                    return Ok(());
                 }
                 State::Connecting { held, held_bytes } => {
                     let limit = self.inner.namespace.config().max_buffered_bytes;
@@ -401,16 +484,20 @@ impl Socket {
         }
         if outcome == Err(Undelivered::Full) && class != Class::Volatile {
             self.inner.namespace.counters().slow_consumers.count();
-            tracing::warn!(
-                socket = self.id(),
-                "slow consumer: more than {} bytes wait for it; it is disconnected",
-                self.inner.namespace.config().max_buffered_bytes
-            );
-            self.inner.session.discard(CloseReason::TransportError);
+            self.drop_client();
+            journal::after_turn(Later::TooSlow(self));
         } else if outcome == Err(Undelivered::Full) {
             self.inner.namespace.counters().volatile_dropped.count();
         }
         outcome
+    }
+
+    pub(crate) fn tell_too_slow(&self) {
+        tracing::warn!(
+            socket = self.id(),
+            "slow consumer: more than {} bytes wait for it; it is disconnected",
+            self.inner.namespace.config().max_buffered_bytes
+        );
     }
 
     fn enter_phase(&self, phase: u8) {
@@ -432,6 +519,11 @@ impl Socket {
         self.inner.phase.load(Ordering::Acquire) & HEARD != 0
     }
 
+    /// Ends the client's session: it has missed something, and is to learn that it did.
+    pub(crate) fn drop_client(&self) {
+        self.inner.session.discard(CloseReason::TransportError);
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox<Entry> {
         self.inner.session.outbox()
     }
@@ -446,6 +538,25 @@ impl Socket {
 
     pub(crate) fn local_if_used(&self) -> Option<&Local> {
         self.inner.local.get().map(|local| &**local)
+    }
+
+    /// Where this client can be recovered, and by what.
+    pub(crate) fn journal(&self) -> Option<(&Journal, &Membership)> {
+        // Hardly any server has one: whoever has none does not look further.
+        let journal = self.inner.namespace.journal.as_ref()?;
+        Some((journal, self.membership()?))
+    }
+
+    fn is_catching_up(&self) -> bool {
+        self.membership().is_some_and(Membership::is_catching_up)
+    }
+
+    pub(crate) fn membership(&self) -> Option<&Membership> {
+        self.local_if_used()?.membership.get().map(|membership| &**membership)
+    }
+
+    pub(crate) fn set_membership(&self, membership: Membership) {
+        let _ = self.local().membership.set(Box::new(membership));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

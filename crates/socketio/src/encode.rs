@@ -65,14 +65,17 @@ impl From<serde_json::Error> for EncodeError {
     }
 }
 
-/// The yes to a CONNECT: `0{"sid":"…"}`, `sid` being the socket's public id.
-pub fn connect(out: &mut Vec<u8>, namespace: &str, sid: &str) {
+/// The yes to a CONNECT: `0{"sid":"…"}`, `sid` being the socket's public id; with `"pid":"…"`, the
+/// secret by which the client can be recovered, if there is one.
+pub fn connect(out: &mut Vec<u8>, namespace: &str, sid: &str, pid: Option<&str>) {
     #[derive(Serialize)]
     struct Yes<'a> {
         sid: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pid: Option<&'a str>,
     }
     head(out, Kind::Connect, namespace, None);
-    let written = serde_json::to_writer(out, &Yes { sid });
+    let written = serde_json::to_writer(out, &Yes { sid, pid });
     debug_assert!(written.is_ok(), "text can always be written as JSON");
 }
 

@@ -45,6 +45,23 @@ impl DisconnectReason {
             Self::ForcedServerClose => "forced server close",
         }
     }
+
+    /// Whether a client that was lost for this reason may be recovered: it did not leave, and was not
+    /// put out.
+    #[must_use]
+    pub const fn is_recoverable(self) -> bool {
+        match self {
+            Self::ServerShuttingDown
+            | Self::PingTimeout
+            | Self::TransportClose
+            | Self::TransportError
+            | Self::ForcedClose
+            | Self::ForcedServerClose => true,
+            Self::ServerNamespaceDisconnect
+            | Self::ClientNamespaceDisconnect
+            | Self::ParseError => false,
+        }
+    }
 }
 
 impl fmt::Display for DisconnectReason {

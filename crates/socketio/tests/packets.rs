@@ -49,8 +49,12 @@ fn connect() {
     assert_eq!(read("0/a,7{}"), Ok(packet(Kind::Connect, "/a", Some(7), Connect(Some("{}")))));
 
     let id = "iVMoBT2MZCoIWMP4AAAA";
-    assert_eq!(written(|out| encode::connect(out, "/", id)), format!("0{sid}"));
-    assert_eq!(written(|out| encode::connect(out, "/auth", id)), format!("0/auth,{sid}"));
+    assert_eq!(written(|out| encode::connect(out, "/", id, None)), format!("0{sid}"));
+    assert_eq!(written(|out| encode::connect(out, "/auth", id, None)), format!("0/auth,{sid}"));
+    assert_eq!(
+        written(|out| encode::connect(out, "/", "an-id", Some("a-pid"))),
+        r#"0{"sid":"an-id","pid":"a-pid"}"#
+    );
 }
 
 #[test]

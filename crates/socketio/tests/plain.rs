@@ -38,7 +38,7 @@ fn event(text: &str) -> (String, String, Vec<Bytes>, Option<u64>) {
 #[test]
 fn what_a_server_says() {
     let mut packet = Vec::new();
-    encode::connect(&mut packet, "/chat", "an-id");
+    encode::connect(&mut packet, "/chat", "an-id", None);
     assert_eq!(to_plain(&packet, &[]), r#"{"connected":{"id":"an-id"}}"#);
 
     packet.clear();

@@ -38,6 +38,8 @@ async fn main() -> std::io::Result<()> {
 //! - `tls` (default): [`tls`] in both roles.
 //! - `socketio` (default): the Socket.IO and Engine.IO server. Without it no crate of theirs is
 //!   compiled, and [`websocket`] is all there is.
+//! - `disk`: sockets that outlive their server's process, by an embedded database; see
+//!   `Recovery::disk`.
 //! - `axum` (default): the Socket.IO server as an axum router.
 //! - `admin`: `ServerBuilder::admin`, for the official Admin UI.
 //! - `prometheus`: `Server::prometheus`, the server's counts in Prometheus' format.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sockeye_handler::{Called, Context as _, Event, Failure};
+use sockeye_recovery::Claim;
 use sockeye_socketio::DisconnectReason;
 
 use super::NO_NAMESPACE;
@@ -53,7 +54,9 @@ fn lost(finding: &Finding) -> Found {
 
 /// Asks the middleware; `None` if it answers through the link.
 pub(super) fn ask(socket: &Socket) -> Option<Result<(), Refusal>> {
-    if socket.inner.namespace.middleware.is_empty() {
+    let namespace = &socket.inner.namespace;
+    let skips = namespace.journal.as_ref().is_some_and(|journal| journal.skip_middlewares);
+    if namespace.middleware.is_empty() || (skips && socket.recovered()) {
         return Some(Ok(()));
     }
     let running = match poll_once(socket, pass(socket.clone()), refused) {
@@ -66,6 +69,29 @@ pub(super) fn ask(socket: &Socket) -> Option<Result<(), Refusal>> {
         word.inner.link.push(Command::Answered(word.clone(), answer));
     }));
     None
+}
+
+/// Greets a client that has come back, and tells it what it missed; `false` if its end is told through
+/// the link, as another answer.
+pub(super) fn catch_up(socket: &Socket) -> bool {
+    let Some((_, membership)) = socket.journal() else { return true };
+    let Some(claim) = membership.take_claim() else { return true };
+    socket.greet();
+    let Err(running) = poll_once(socket, missed(socket.clone(), claim), |_| ()) else {
+        return true;
+    };
+    let word = socket.clone();
+    socket.inner.namespace.server.spawn(Box::pin(async move {
+        caught(&word, running, |_| ()).await;
+        word.inner.link.push(Command::Answered(word.clone(), Ok(())));
+    }));
+    false
+}
+
+async fn missed(socket: Socket, claim: Claim) {
+    if let Some((journal, _)) = socket.journal() {
+        journal.catch_up(socket.clone(), claim).await;
+    }
 }
 
 /// Runs the connect handlers; `false` if their end is told through the link.

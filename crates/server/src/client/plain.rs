@@ -27,7 +27,8 @@ pub(crate) struct PlainClient {
 
 impl PlainClient {
     pub(crate) fn new(server: Arc<Inner>, namespace: Arc<str>, session: &Arc<Shared>) -> Self {
-        Self { client: Client::new(server, session), namespace, status: None }
+        let client = Client { recoverable: false, ..Client::new(server, session) };
+        Self { client, namespace, status: None }
     }
 
     fn connect(&mut self) -> Flow {

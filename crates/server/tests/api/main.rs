@@ -42,6 +42,7 @@ mod plain;
 mod polling;
 mod protection;
 mod proxies;
+mod recovery;
 mod rooms;
 mod sockets;
 mod upgrade;
