@@ -96,6 +96,15 @@ export const runHttp2Client = (args) => run(binary("SOCKEYE_HTTP2", "the binary 
 /** Starts `sockeye serve` on a free port. */
 export const serve = (flags) => start(binary("SOCKEYE_BIN", "the binary sockeye"), ["serve", "--port", "0", ...flags]);
 
+/** Their clients can be recovered; ours takes further arguments, and a function for what it prints. */
+export const recoveryServers = {
+  npm: node("recovery/node-server.mjs"),
+  ...(!NODE_ONLY && {
+    sockeye: (port, onLine, args = []) =>
+      start(binary("SOCKEYE_RECOVERY_SERVER", "the binary sockeye-recovery-server"), ["--port", String(port), ...args], onLine),
+  }),
+};
+
 export const chatServers = {
   npm: node("chat/reference-server.mjs"),
   ...(!NODE_ONLY && {

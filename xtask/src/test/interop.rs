@@ -2,7 +2,7 @@
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
 //! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER`, `SOCKEYE_WEBSOCKET_SERVER`,
-//! `SOCKEYE_WEBSOCKET_CLIENT`, `SOCKEYE_HTTP2` and `SOCKEYE_SHARED_ROOM` are the programs under test, `CHROMIUM`
+//! `SOCKEYE_WEBSOCKET_CLIENT`, `SOCKEYE_HTTP2`, `SOCKEYE_RECOVERY_SERVER` and `SOCKEYE_SHARED_ROOM` are the programs under test, `CHROMIUM`
 //! is the browser, `NGINX` the proxy and
 //! `PYTHON` a Python with the packages of `interop/requirements.txt`.
 
@@ -45,6 +45,7 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
         .env("SOCKEYE_WEBSOCKET_SERVER", programs.path("sockeye-websocket-server")?)
         .env("SOCKEYE_HTTP2", programs.path("sockeye-http2")?)
         .env("SOCKEYE_WEBSOCKET_CLIENT", programs.path("sockeye-websocket-client")?)
+        .env("SOCKEYE_RECOVERY_SERVER", programs.path("sockeye-recovery-server")?)
         .env("SOCKEYE_SHARED_ROOM", shared_room.path("shared-room")?)
         .env("CHROMIUM", &tools.chromium)
         .env("NGINX", &tools.nginx)
