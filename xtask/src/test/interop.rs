@@ -2,7 +2,8 @@
 //!
 //! They are Node's own tests (`*.test.mjs`). What they need to know comes by environment variables:
 //! `SOCKEYE_BIN`, `SOCKEYE_INTEROP_SERVER`, `SOCKEYE_ENGINE_SERVER`, `SOCKEYE_WEBSOCKET_SERVER`,
-//! `SOCKEYE_WEBSOCKET_CLIENT`, `SOCKEYE_HTTP2`, `SOCKEYE_RECOVERY_SERVER` and `SOCKEYE_SHARED_ROOM` are the programs under test, `CHROMIUM`
+//! `SOCKEYE_WEBSOCKET_CLIENT`, `SOCKEYE_HTTP2`, `SOCKEYE_RECOVERY_SERVER` and `SOCKEYE_SHARED_ROOM` are the programs
+//! under test, `CHROMIUM`
 //! is the browser, `NGINX` the proxy and
 //! `PYTHON` a Python with the packages of `interop/requirements.txt`.
 
