@@ -56,8 +56,6 @@ pub(crate) struct Client {
     native: bool,
     /// The client speaks [revision 4](revision4) of Socket.IO.
     revision4: bool,
-    /// It speaks a protocol in which it can come back for what it missed.
-    recoverable: bool,
 }
 
 /// A socket of this client.
@@ -92,7 +90,6 @@ impl Client {
             // Clients of revision 4 have the default one.
             native: session.revision() == Revision::V3,
             revision4: session.revision() == Revision::V3,
-            recoverable: session.revision() != Revision::V3,
         }
     }
 
@@ -196,7 +193,9 @@ impl Client {
         let make = |id, auth: Option<&str>| {
             Socket::new(id, namespace.clone(), self.link.clone(), auth.map(Into::into))
         };
-        let journal = namespace.journal.as_ref().filter(|_| self.recoverable);
+        // Others have no way to come back for what they missed.
+        let recoverable = !self.revision4 && !self.link.session.is_plain();
+        let journal = namespace.journal.as_ref().filter(|_| recoverable);
         let (request, auth) = match (journal, auth) {
             (Some(_), Some(auth)) => Request::take(auth),
             (_, auth) => (None, auth.map(Cow::Borrowed)),

@@ -119,7 +119,7 @@ impl Shared {
         self.form().revision()
     }
 
-    pub(crate) fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.form() == Form::Plain
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct PlainClient {
 
 impl PlainClient {
     pub(crate) fn new(server: Arc<Inner>, namespace: Arc<str>, session: &Arc<Shared>) -> Self {
-        let client = Client { recoverable: false, ..Client::new(server, session) };
+        let client = Client::new(server, session);
         Self { client, namespace, status: None }
     }
 
