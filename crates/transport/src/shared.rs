@@ -119,6 +119,7 @@ impl Shared {
         self.form().revision()
     }
 
+    /// Whether the connection is plain: it speaks neither Engine.IO nor Socket.IO.
     pub fn is_plain(&self) -> bool {
         self.form() == Form::Plain
     }
