@@ -158,6 +158,39 @@ both("an unknown Engine.IO packet is a transport error", async (make) => {
   assert.deepEqual(errors, ["server error"]);
 });
 
+// ---- recovery
+
+both("recovery: the session and the last offset are sent, and the server's word counts", async (make) => {
+  const socket = make({ reconnection: true, reconnectionDelay: 1, auth: { token: "t" } });
+  let peer = await server.connection();
+  peer.send(OPEN);
+  assert.equal(await peer.receive(), '40{"token":"t"}');
+  peer.send('40{"sid":"PPPPPPPPPPPPPPPPPPPP","pid":"secret"}');
+  await next(socket, "connect");
+  assert.equal(socket.recovered, false);
+  const heard = [];
+  socket.onAny((...args) => heard.push(args.filter((arg) => typeof arg !== "function")));
+  peer.send('42["a",1,"offset-1"]', '42["b",2]', '427["c","no offset"]');
+  while (heard.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  peer.terminate();
+
+  peer = await server.connection();
+  peer.send(OPEN);
+  assert.deepEqual(JSON.parse((await peer.receive()).slice(2)), { pid: "secret", offset: "offset-1", token: "t" });
+  peer.send('42["missed","offset-2"]', '40{"sid":"PPPPPPPPPPPPPPPPPPPP","pid":"secret"}');
+  await next(socket, "connect");
+  assert.equal(socket.recovered, true);
+  assert.deepEqual(heard, [["a", 1, "offset-1"], ["b", 2], ["c", "no offset"], ["missed", "offset-2"]]);
+  peer.terminate();
+
+  peer = await server.connection();
+  peer.send(OPEN);
+  assert.equal(JSON.parse((await peer.receive()).slice(2)).offset, "offset-2");
+  peer.send('40{"sid":"QQQQQQQQQQQQQQQQQQQQ","pid":"another"}');
+  await next(socket, "connect");
+  assert.equal(socket.recovered, false);
+});
+
 // ---- reasons and errors
 
 both("transport close, with the close event", async (make) => {

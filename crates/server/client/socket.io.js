@@ -12,8 +12,7 @@
  *   - the webtransport transport (ignored in a `transports` list that has another), and transports as
  *     classes;
  *   - parsers other than the default one (`parser`);
- *   - delivery with retries (`retries`, `ackTimeout`) and connection state recovery (`recovered` is
- *     always false);
+ *   - delivery with retries (`retries`, `ackTimeout`);
  *   - options that only Node.js can honour (`agent`, certificates, `perMessageDeflate`, ..), and a cookie
  *     jar: with `withCredentials` the browser's cookies are used;
  *   - the engine's events other than open, data, ping, error, close, upgrading, upgrade, upgradeError;
@@ -989,6 +988,9 @@ var io = (() => {
   // ---------------------------------------------------------------------------------------------
 
   class Socket extends Emitter {
+    #pid = undefined;
+    #offset = undefined;
+
     constructor(manager, nsp, opts) {
       super();
       this.io = manager;
@@ -1109,8 +1111,10 @@ var io = (() => {
         // An `auth` function may answer when this connection is gone, or the socket was closed.
         if (this.active && this.io.engine === engine) this.io._send({ type: CONNECT, nsp: this.nsp, data });
       };
-      if (typeof this.auth === "function") this.auth(join);
-      else join(this.auth);
+      // What it knows of the connection before this one, for the server to recover it.
+      const resume = (data) => join(this.#pid ? { pid: this.#pid, offset: this.#offset, ...data } : data);
+      if (typeof this.auth === "function") this.auth(resume);
+      else resume(this.auth);
     }
 
     _onPacket({ type, id, data }) {
@@ -1153,6 +1157,8 @@ var io = (() => {
         return;
       }
       this.id = data.sid;
+      this.recovered = data.pid !== undefined && data.pid === this.#pid;
+      this.#pid = data.pid; // absent where the server does not recover
       this.connected = true;
       const received = this.receiveBuffer;
       this.receiveBuffer = [];
@@ -1172,6 +1178,9 @@ var io = (() => {
     #deliver(args) {
       for (const listener of [...this._anyListeners]) listener.apply(this, args);
       this._fire(...args);
+      // Where the server recovers, it tells with each event how far this one has come.
+      const last = args[args.length - 1];
+      if (this.#pid && typeof last === "string") this.#offset = last;
     }
 
     #answer(id) {
