@@ -54,6 +54,8 @@ enum Failure {
     Start(io::Error),
     /// The certificate and its key are not to be used.
     Tls(IdentityError),
+    /// What is kept for recovery cannot be read or written.
+    Recovery(io::Error),
     /// The address cannot be listened on.
     Listen { address: String, error: io::Error },
     /// Something that runs as long as the server is over before it.
@@ -81,6 +83,7 @@ impl fmt::Display for Failure {
         match self {
             Self::LogFilter(error) => write!(f, "RUST_LOG is not a filter: {error}"),
             Self::Tls(error) => write!(f, "no TLS: {error}"),
+            Self::Recovery(error) => write!(f, "no recovery: {error}"),
             Self::Start(error) => write!(f, "cannot start: {error}"),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: ")?;

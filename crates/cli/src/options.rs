@@ -1,5 +1,6 @@
 //! The flags of `sockeye serve` that are options of its server.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sockeye::admin::{Admin, Mode};
 use sockeye::tls::{Acceptor, IdentityError, ServerConfig};
-use sockeye::{Cors, ForwardedBy, ServerBuilder, Transport, TrustedProxies, deflate};
+use sockeye::{Cors, ForwardedBy, Recovery, ServerBuilder, Transport, TrustedProxies, deflate};
 
 /// What the server is told. What is not given has the library's default, which is that of the official
 /// server where it has one.
@@ -74,6 +75,11 @@ pub(crate) struct Options {
     /// How long a pong may take before its client is regarded as gone. [default: 20s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     ping_timeout: Option<Duration>,
+
+    /// Let clients that come back within two minutes be what they were: their ids, rooms and missed events are
+    /// kept in this directory, or without one in memory.
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1)]
+    recovery: Option<Option<PathBuf>>,
 
     /// Serve the official Admin UI's namespace /admin, to whoever has this name and the password of this
     /// bcrypt hash: `admin:$2b$10$..`. The page is at https://admin.socket.io, which is then an origin
@@ -156,6 +162,15 @@ impl Options {
             builder = builder.per_message_deflate(deflate::Config::default());
         }
         builder
+    }
+
+    /// What lets clients be recovered, if that was asked for.
+    pub(crate) fn recovery(&self) -> io::Result<Option<Recovery>> {
+        Ok(match &self.recovery {
+            None => None,
+            Some(None) => Some(Recovery::memory()),
+            Some(Some(directory)) => Some(Recovery::disk(directory)?),
+        })
     }
 
     /// What speaks TLS, if that was asked for.

@@ -84,6 +84,9 @@ async fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
     let pages = page::router(&options.client()).merge(observe::readiness(&later));
     let builder = Server::builder().namespace(namespace).fallback(pages);
     let mut builder = options.apply(builder);
+    if let Some(recovery) = options.recovery().map_err(Failure::Recovery)? {
+        builder = builder.connection_state_recovery(recovery);
+    }
     let scheme = if tls.is_some() { "https" } else { "http" };
     if let Some(tls) = tls {
         builder = builder.tls(tls);

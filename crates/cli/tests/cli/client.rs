@@ -35,9 +35,19 @@ impl Response {
 
 /// Asks for a file on a connection of its own. `headers` end with a line break each.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> Response {
+    ask(address, "GET", path, headers, "")
+}
+
+/// Posts to a path on a connection of its own.
+pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> Response {
+    ask(address, "POST", path, &format!("Content-Length: {}\r\n", body.len()), body)
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Response {
     let mut stream = connect(address);
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

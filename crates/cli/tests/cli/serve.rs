@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sockeye::tls::{ClientConfig, Connector};
 use sockeye::websocket;
 
-use crate::client::{Client, connect, get};
+use crate::client::{Client, connect, get, post};
 use crate::process::{End, Process, sockeye, sockeye_with_descriptors};
 
 /// Runs the program until it gives up, and returns its exit code and the lines on stderr.
@@ -260,6 +260,32 @@ fn it_drains_on_sigterm() {
     assert_eq!(process.end().code, Some(130));
 }
 
+/// The process is killed, and its successor knows the clients.
+#[test]
+fn recovery_outlives_the_process() {
+    let scratch = Scratch::new("recovery");
+    let directory = scratch.file("kept");
+    let flags = ["--recovery", &directory];
+    let connect = |address, connect: &str| {
+        let opened = String::from_utf8(get(address, HANDSHAKE, "").body).unwrap();
+        let sid = &opened["0{\"sid\":\"".len()..][..20];
+        let target = format!("{HANDSHAKE}&sid={sid}");
+        assert_eq!(post(address, &target, connect).body, b"ok");
+        let reply = String::from_utf8(get(address, &target, "").body).unwrap();
+        let field = |name: &str| -> String {
+            let (_, rest) = reply.split_once(&format!("\"{name}\":\"")).unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        (field("sid"), field("pid"))
+    };
+    let (first, address) = serve_with(&flags);
+    let (id, pid) = connect(address, "40");
+    first.signal("KILL");
+    drop(first);
+    let (_second, address) = serve_with(&flags);
+    assert_eq!(connect(address, &format!("40{{\"pid\":\"{pid}\"}}")), (id, pid));
+}
+
 #[test]
 fn metrics_have_a_listener_of_their_own() {
     let (mut process, address) = serve_with(&["--metrics", "127.0.0.1:0"]);
@@ -350,31 +376,45 @@ fn it_logs_as_much_as_it_is_told() {
     assert_eq!(log(&["-vv"], "error"), [""; 0], "the variable decides");
 }
 
+/// A directory for files that are removed with this.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        Self(directory)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A certificate for localhost and its key, in files that are removed with this.
 struct Certificate {
-    directory: PathBuf,
+    scratch: Scratch,
     pem: String,
 }
 
 impl Certificate {
     fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let scratch = Scratch::new(name);
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let pem = made.cert.pem();
-        fs::write(directory.join("certificate.pem"), &pem).unwrap();
-        fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        Self { directory, pem }
+        fs::write(scratch.file("certificate.pem"), &pem).unwrap();
+        fs::write(scratch.file("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { scratch, pem }
     }
 
     fn file(&self, name: &str) -> String {
-        self.directory.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
+        self.scratch.file(name)
     }
 }
 
