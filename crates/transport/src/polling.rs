@@ -268,6 +268,12 @@ impl<H: Handler> Polling<H> {
             }
             // One that was given up meanwhile drops the reply, which ends the session.
             let sessions = self.session.sessions();
+            tracing::trace!(
+                target: "engine:polling",
+                sid = ?self.shared.sid(),
+                bytes = payload.len(),
+                "a poll is answered"
+            );
             let reply = Reply::new(&self.shared, sessions, payload, counted, compressible);
             let _ = poll.send(reply);
             if over {

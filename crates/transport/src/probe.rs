@@ -66,6 +66,8 @@ impl Probe {
     /// The task of the websocket until it is the session's, or over.
     pub(crate) async fn run(mut self, mut io: Io, leftover: Vec<u8>) {
         let mut websocket = Deflating::websocket(self.deflating.as_ref());
+        let sid = self.probing.shared.sid();
+        tracing::debug!(target: "engine:socket", ?sid, "a websocket wants to take over");
         let outcome = {
             let conversation = pin!(converse(
                 &mut io,
@@ -82,7 +84,7 @@ impl Probe {
                     Ok(Some(leftover)) => Outcome::Upgrade(leftover),
                     Ok(None) => Outcome::Failed,
                     Err(error) => {
-                        tracing::debug!(target: "engine:socket", %error, "the probe's websocket failed");
+                        tracing::debug!(target: "engine:ws", %error, "the probe's websocket failed");
                         Outcome::Failed
                     }
                 },
@@ -91,13 +93,16 @@ impl Probe {
         };
         match outcome {
             Outcome::Upgrade(leftover) => {
+                tracing::debug!(target: "engine:socket", ?sid, "the client asks for the upgrade");
                 let Self { base64, deflating, .. } = self;
                 let next = NextTransport { io, websocket, deflating, leftover, base64 };
                 self.probing.hand_over(next);
                 return;
             }
             Outcome::Failed => self.sessions.note(&self.probing.shared, Fault::UpgradeFailed),
-            Outcome::Cancelled => {}
+            Outcome::Cancelled => {
+                tracing::debug!(target: "engine:socket", ?sid, "the session ended before its upgrade");
+            }
         }
         // Another websocket may try from here on.
         drop(self.probing);
@@ -122,6 +127,7 @@ async fn converse(
         }
         // Only now: polls end at once from here on, and the client stops polling when it has its answer.
         if judged.probed {
+            tracing::debug!(target: "engine:socket", sid = ?shared.sid(), "the probe is answered");
             shared.probed();
         }
         match judged.verdict {

@@ -14,6 +14,7 @@ use sockeye_net::addresses::Admission;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
 use sockeye_websocket::{self as websocket, CloseCode};
+use tracing::span::{EnteredSpan, Span};
 
 use crate::deflate::Deflating;
 use crate::entry::Entry;
@@ -35,9 +36,24 @@ pub struct Session<H: Handler> {
     /// The handler knows that it is over.
     ended: bool,
     throttle: Option<Box<Throttle>>,
-    /// What it counts for, where sessions are limited.
-    _admission: Option<Box<Admission>>,
+    /// What few sessions have.
+    rare: Option<Box<Rare>>,
     handler: H,
+}
+
+/// What a session has where sessions are limited or somebody looks at the log.
+struct Rare {
+    /// What it counts for.
+    _admission: Option<Admission>,
+    /// All that is logged in its name is within.
+    span: Span,
+}
+
+impl Rare {
+    fn new(admission: Option<Admission>, span: Span) -> Option<Box<Self>> {
+        (admission.is_some() || !span.is_disabled())
+            .then(|| Box::new(Self { _admission: admission, span }))
+    }
 }
 
 impl<H: Handler> Session<H> {
@@ -50,6 +66,13 @@ impl<H: Handler> Session<H> {
         let engine =
             engineio::Session::open(clock::now(), shared.revision(), &sessions.config.engine);
         let throttle = Throttle::new(&sessions.config);
+        let span = tracing::debug_span!(
+            target: "engine:socket",
+            parent: None,
+            "session",
+            sid = ?shared.sid(),
+            address = %shared.handshake().address(),
+        );
         Self {
             engine,
             sessions: Alive::new(&sessions),
@@ -58,9 +81,14 @@ impl<H: Handler> Session<H> {
             announced: false,
             ended: false,
             throttle,
-            _admission: admission.map(Box::new),
+            rare: Rare::new(admission, span),
             handler,
         }
+    }
+
+    /// Until it is dropped, what is logged is within the session's span, if that is wanted at all.
+    fn entered(&self) -> Option<EnteredSpan> {
+        self.rare.as_ref().map(|rare| rare.span.clone().entered())
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -80,6 +108,14 @@ impl<H: Handler> Session<H> {
     /// Lets requests and broadcasts find the session.
     pub(crate) fn announce(&mut self) {
         self.announced = true;
+        tracing::debug!(
+            target: "engine",
+            sid = ?self.shared.sid(),
+            address = %self.shared.handshake().address(),
+            transport = self.shared.transport().as_str(),
+            revision = self.shared.revision().number(),
+            "a session opens"
+        );
         self.sessions.count_opened();
         self.sessions.insert(&self.shared);
         self.sessions.give_back(self.shared.sid());
@@ -87,6 +123,7 @@ impl<H: Handler> Session<H> {
 
     /// The open packet is said: the heartbeat and the handler begin.
     pub(crate) fn begin(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
+        let _entered = self.entered();
         let config = &self.sessions.config.engine;
         self.engine = engineio::Session::open(now, self.engine.revision(), config);
         let flow = self.handler.opened(now, cx);
@@ -99,6 +136,7 @@ impl<H: Handler> Session<H> {
             Message::Text(text) => text.len(),
             Message::Binary(bytes) => bytes.len(),
         };
+        tracing::trace!(target: "engine:socket", bytes, "a packet comes");
         self.sessions.traffic.received(bytes);
         if let Some(throttle) = &mut self.throttle {
             throttle.spend(now, &self.sessions.config, bytes);
@@ -107,6 +145,7 @@ impl<H: Handler> Session<H> {
 
     /// The session goes on over another transport.
     pub(crate) fn upgraded(&mut self) {
+        let _entered = self.entered();
         tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), "upgraded");
         self.sessions.count_upgrade();
         self.handler.upgraded();
@@ -122,7 +161,9 @@ impl<H: Handler> Session<H> {
         let reason = self.shared.set_closed(reason);
         // It may end while it polls, and still say its last words over a websocket.
         if !std::mem::replace(&mut self.ended, true) {
+            let _entered = self.entered();
             if self.announced {
+                tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), %reason, "the session ends");
                 self.sessions.count_ended(reason);
             }
             self.handler.closed(now, reason);
@@ -182,6 +223,7 @@ impl<H: Handler> Session<H> {
             Ok(Some(Event::Message(data))) => self.handler.receive_text(now, data, cx),
             Ok(Some(Event::Binary(data))) => self.handler.receive_binary(now, data, cx),
             Ok(Some(Event::Ping)) => {
+                tracing::trace!(target: "engine:socket", "a ping comes");
                 // Refused only where the outbox is far over its limit or sealed: a client that pings
                 // faster than it reads gets fewer pongs.
                 let _ = self.shared.push(Entry::Pong, Class::Reserved);
@@ -202,7 +244,7 @@ impl<H: Handler> Session<H> {
 }
 
 fn bad_packet(error: engineio::Error) -> Flow {
-    tracing::debug!(target: "engine", %error, "bad packet");
+    tracing::debug!(target: "engine:transport", %error, "a bad packet");
     ControlFlow::Break(error.reason())
 }
 
@@ -242,6 +284,7 @@ impl<H: Handler> Protocol for Session<H> {
         _reply: &mut Cork,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Close> {
+        let _entered = self.entered();
         self.spend(now, &message);
         let flow = match message {
             Message::Text(text) => self.receive_text(now, &text, cx),
@@ -255,6 +298,7 @@ impl<H: Handler> Protocol for Session<H> {
         if self.shared.close_reason().is_some() {
             return ControlFlow::Break(self.farewell());
         }
+        let _entered = self.entered();
         let flow = self.handler.work(now, cx);
         self.note_intake(now);
         self.follow(flow)
@@ -271,17 +315,22 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn handle_timeout(&mut self, now: u64) -> ControlFlow<Close> {
+        let _entered = self.entered();
         if let Some(throttle) = &mut self.throttle {
             throttle.handle_timeout(now);
             self.note_intake(now);
         }
         match self.engine.handle_timeout(now, &self.sessions.config.engine) {
             Some(Action::SendPing) => {
+                tracing::trace!(target: "engine:socket", "a ping goes");
                 // Refused only where the outbox is far over its limit or sealed: then the
                 // missing pong, or the seal, ends the session.
                 let _ = self.shared.push(Entry::Ping, Class::Reserved);
             }
-            Some(Action::Close(reason)) => return self.follow(ControlFlow::Break(reason)),
+            Some(Action::Close(reason)) => {
+                tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), %reason, "no sign of life");
+                return self.follow(ControlFlow::Break(reason));
+            }
             None => {}
         }
         if self.handler.poll_timeout().is_some_and(|due| due <= now) {
@@ -304,7 +353,12 @@ impl<H: Handler> Protocol for Session<H> {
             None => CloseReason::ForcedClose,
             Some(Cause::PeerClosed(_) | Cause::Lost(_)) => CloseReason::TransportClose,
             Some(Cause::Refused(error)) => {
-                tracing::debug!(target: "engine", %error, "the client broke the WebSocket protocol");
+                tracing::debug!(
+                    target: "engine:ws",
+                    sid = ?self.shared.sid(),
+                    %error,
+                    "the client broke the WebSocket protocol"
+                );
                 CloseReason::TransportError
             }
         };

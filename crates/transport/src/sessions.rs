@@ -225,7 +225,7 @@ impl Sessions {
 
     /// Counts what a client did wrong without an end to its session.
     pub(crate) fn note(&self, session: &Shared, fault: Fault) {
-        tracing::debug!(target: "engine", sid = ?session.sid(), %fault);
+        tracing::debug!(target: "engine:transport", sid = ?session.sid(), %fault, "a request is not served");
         self.faults[fault.index()].fetch_add(1, Ordering::Relaxed);
     }
 

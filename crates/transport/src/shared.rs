@@ -191,6 +191,7 @@ impl Shared {
     /// An entry leaves over the transport.
     pub(crate) fn count(&self, entry: &Entry) {
         let (packets, bytes) = entry.volume();
+        tracing::trace!(target: "engine:transport", sid = ?self.sid, packets, bytes, "packets go");
         self.traffic.sent(packets, bytes);
     }
 
