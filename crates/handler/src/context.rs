@@ -1,6 +1,9 @@
 //! What an event belongs to.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tracing::Span;
 
 use crate::Running;
 use crate::dispatch::Places;
@@ -30,4 +33,17 @@ pub trait Context: Clone + Send + Sync + 'static {
 
     /// Wakes the session's task: a place has become free.
     fn wake(&self);
+
+    /// What is logged while a handler of an event of this name runs is within this span.
+    fn span(&self, _event: &str) -> Span {
+        Span::none()
+    }
+
+    /// Whether it is wanted how long handlers [take](Self::took).
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    /// A handler has returned, or panicked, so long after its call.
+    fn took(&self, _: Duration) {}
 }

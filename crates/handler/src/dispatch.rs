@@ -17,8 +17,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
+use tracing::Span;
 
 use crate::Handling;
 use crate::ack::Responder;
@@ -242,6 +244,9 @@ pub fn run_one<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<
 fn start<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<C>) {
     let responder = event.responder.clone();
     event.given = None;
+    let span = context.span(event.name);
+    let entered = span.enter();
+    let began = context.is_timed().then(Instant::now);
     let called = catch_unwind(AssertUnwindSafe(|| match handler.call(context, event) {
         Ok(Called::Done(error)) => Ok(Poll::Ready(error)),
         Ok(Called::Running(mut running)) => {
@@ -261,11 +266,22 @@ fn start<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<C>) {
     }));
     // A handler that answers by hand may have done so.
     let responder = event.given.take().or(responder);
+    if let (Some(began), false) = (began, matches!(called, Ok(Err(_) | Ok(Poll::Pending)))) {
+        context.took(began.elapsed());
+    }
     match called {
         Ok(Ok(Poll::Ready(None) | Poll::Pending)) => {}
         Ok(Ok(Poll::Ready(Some(error)))) => context.failed(event.name, Failure::Returned(error)),
         Ok(Err(running)) => {
-            let task = Task::new(context.clone(), event.name.into(), responder, running);
+            drop(entered);
+            let task = Task {
+                place: Place::take(context.clone()),
+                event: event.name.into(),
+                responder,
+                span,
+                began,
+                running,
+            };
             context.spawn(Box::pin(task));
         }
         Err(_) => {
@@ -293,16 +309,10 @@ struct Task<C: Context> {
     event: Box<str>,
     /// For the case that it panics.
     responder: Option<Responder>,
+    span: Span,
+    /// When it was called, if that is wanted.
+    began: Option<Instant>,
     running: Handling,
-}
-
-impl<C: Context> Task<C> {
-    /// Takes a place, which is free again when the task is dropped.
-    fn new(context: C, event: Box<str>, responder: Option<Responder>, running: Handling) -> Self {
-        context.places().taken.fetch_add(1, Ordering::AcqRel);
-        let place = Arc::new(Place { context, taken: AtomicBool::new(true) });
-        Self { place, event, responder, running }
-    }
 }
 
 impl<C: Context> Future for Task<C> {
@@ -318,20 +328,25 @@ impl<C: Context> Future for Task<C> {
             }
         }
 
-        POLLED.with_borrow_mut(|polled| polled.push(self.place.clone()));
+        let this = &mut *self;
+        let _entered = this.span.enter();
+        POLLED.with_borrow_mut(|polled| polled.push(this.place.clone()));
         let _leave = Leave;
-        let running = self.running.as_mut();
+        let running = this.running.as_mut();
         let polled = catch_unwind(AssertUnwindSafe(|| running.poll(cx)));
         if matches!(polled, Ok(Poll::Pending)) {
             return Poll::Pending;
         }
-        let context = self.place.context.clone();
+        let context = &this.place.context;
+        if let Some(began) = this.began {
+            context.took(began.elapsed());
+        }
         match polled {
             Ok(Poll::Pending | Poll::Ready(None)) => {}
-            Ok(Poll::Ready(Some(error))) => context.failed(&self.event, Failure::Returned(error)),
+            Ok(Poll::Ready(Some(error))) => context.failed(&this.event, Failure::Returned(error)),
             Err(_) => {
-                answer_panic(&context, self.responder.take());
-                context.failed(&self.event, Failure::Panicked);
+                answer_panic(context, this.responder.take());
+                context.failed(&this.event, Failure::Panicked);
             }
         }
         Poll::Ready(())
@@ -345,6 +360,12 @@ struct Place<C: Context> {
 }
 
 impl<C: Context> Place<C> {
+    /// Takes one, which is free again when it is dropped, if it was not given back before.
+    fn take(context: C) -> Arc<Self> {
+        context.places().taken.fetch_add(1, Ordering::AcqRel);
+        Arc::new(Self { context, taken: AtomicBool::new(true) })
+    }
+
     fn free(&self) {
         if self.taken.swap(false, Ordering::AcqRel) {
             self.context.places().taken.fetch_sub(1, Ordering::AcqRel);

@@ -82,8 +82,8 @@ impl Socket {
                 self.deliver_or_disconnect(packet, class(flags), Source::Own)
             })??)
         });
-        if sent.is_err() {
-            self.local().take_ack(id);
+        if sent.is_err() && self.local().take_ack(id).is_some() {
+            self.inner.namespace.counters().acks.abandoned.count();
         }
         AckFuture {
             socket: self.clone(),
@@ -100,6 +100,12 @@ impl<T> AckFuture<T> {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = sleep(timeout);
         self
+    }
+
+    /// The answer is not awaited any more; whether it was until now.
+    fn forget(&self) -> bool {
+        let local = self.socket.local_if_used();
+        local.and_then(|local| local.take_ack(self.id)).is_some()
     }
 }
 
@@ -123,6 +129,14 @@ impl<T> Future for AckFuture<T> {
             Poll::Pending => {}
         }
         if Pin::new(&mut this.timeout).poll(cx).is_ready() {
+            if this.forget() {
+                this.socket.inner.namespace.counters().acks.timed_out.count();
+            }
+            tracing::debug!(
+                target: "socket.io:socket",
+                socket = this.socket.id(), namespace = this.socket.namespace(), ack = this.id,
+                "an ack does not come in time"
+            );
             return Poll::Ready(Err(AckError::Timeout));
         }
         // The answer stands behind this client's other events: they must not wait for us.
@@ -133,8 +147,8 @@ impl<T> Future for AckFuture<T> {
 
 impl<T> Drop for AckFuture<T> {
     fn drop(&mut self) {
-        if let Some(local) = self.socket.local_if_used() {
-            local.take_ack(self.id);
+        if self.forget() {
+            self.socket.inner.namespace.counters().acks.abandoned.count();
         }
     }
 }

@@ -231,6 +231,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether it is measured how long handlers take, for
+    /// [`Metrics::handler_times`](crate::Metrics::handler_times): that costs two looks at the clock for each
+    /// of them. Default: no.
+    pub fn measure_handlers(mut self, measure: bool) -> Self {
+        self.kind.config.measure_handlers = measure;
+        self
+    }
+
     /// Serves the official client's bundles from this directory (`socket.io.js` and its siblings,
     /// as in the npm package `socket.io`'s `client-dist`) instead of Sockeye's own client. They are
     /// read now.

@@ -114,6 +114,7 @@ impl Children {
             drop(children);
             self.core.counters.namespaces_refused.count();
             tracing::warn!(
+                target: "socket.io:parent-namespace",
                 namespace = path,
                 "refused: there are {} dynamic namespaces",
                 self.core.config.max_dynamic_namespaces
@@ -124,10 +125,13 @@ impl Children {
         let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
         children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
         drop(children);
+        tracing::debug!(target: "socket.io:parent-namespace", namespace = path, "comes to be");
         namespace.enroll();
         let told = catch_unwind(AssertUnwindSafe(|| self.hooks.iter().for_each(|hook| hook(path))));
         if told.is_err() {
-            tracing::error!(namespace = path, "a hook for namespaces panicked");
+            tracing::error!(
+                target: "socket.io:parent-namespace", namespace = path, "a hook for namespaces panicked"
+            );
         }
         Some(namespace)
     }
@@ -139,6 +143,9 @@ impl Children {
         if child.sockets == 0 && self.core.config.cleanup_empty_namespaces {
             let removed = children.remove(&*namespace.path);
             drop(children);
+            tracing::debug!(
+                target: "socket.io:parent-namespace", namespace = &*namespace.path, "is gone: nobody is in it"
+            );
             if let Some(adapter) = removed.as_ref().and_then(|child| child.namespace.adapter()) {
                 let adapter = adapter.clone();
                 self.core.spawn(Box::pin(async move { adapter.close().await }));

@@ -103,6 +103,11 @@ impl Client {
                     return ControlFlow::Continue(());
                 };
                 let (socket, ready) = (member.socket.clone(), member.stage == Stage::Ready);
+                tracing::trace!(
+                    target: "socket.io:socket",
+                    socket = socket.id(), namespace = &*namespace, event = &*name, ack, "an event comes"
+                );
+                self.server.core.counters.events.receive();
                 if let Some(observer) = self.server.core.observer() {
                     observer.received(&socket, &name, &args, &attachments);
                 }
@@ -117,6 +122,8 @@ impl Client {
             }
             Event::Ack { namespace, id, args, attachments } => {
                 if let Some(member) = self.member(&namespace) {
+                    let socket = member.socket.id();
+                    tracing::trace!(target: "socket.io:socket", socket, ack = id, "an ack comes");
                     let answer = Answer { args: args.into(), attachments };
                     member.socket.answered(id, answer);
                 }
@@ -177,6 +184,10 @@ impl Client {
                 return;
             }
         };
+        tracing::debug!(
+            target: "socket.io:namespace",
+            socket = socket.id(), namespace = socket.namespace(), "a socket wants to be let in"
+        );
         self.sockets.push(Member { socket: socket.clone(), stage: Stage::Asking });
         match entrance::ask(&socket) {
             Some(answer) => self.answered(&socket, answer),
@@ -231,6 +242,10 @@ impl Client {
                 self.protocol.connected(path);
                 if entrance::catch_up(socket) {
                     socket.open();
+                    tracing::debug!(
+                        target: "socket.io:socket",
+                        socket = socket.id(), namespace = socket.namespace(), "connected"
+                    );
                     if let Some(observer) = self.server.core.observer() {
                         observer.connected(socket);
                     }
@@ -264,6 +279,9 @@ impl Client {
             return;
         }
         self.refused = true;
+        tracing::debug!(
+            target: "socket.io:client", namespace = path, message = ?refusal.message, "not let in"
+        );
         self.server.core.counters.connects_refused.count();
         self.say_no(path, refusal);
     }
@@ -282,7 +300,9 @@ impl Client {
         });
         match packet {
             Ok(packet) => self.push(packet),
-            Err(error) => tracing::error!(%error, "a refusal cannot be encoded"),
+            Err(error) => {
+                tracing::error!(target: "socket.io:client", %error, "a refusal cannot be encoded");
+            }
         }
     }
 

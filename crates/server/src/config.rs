@@ -13,6 +13,7 @@ pub(crate) struct Config {
     pub(crate) max_buffered_bytes: usize,
     pub(crate) ack_timeout: Duration,
     pub(crate) max_pending_acks: usize,
+    pub(crate) measure_handlers: bool,
     pub(crate) cleanup_empty_namespaces: bool,
     pub(crate) max_dynamic_namespaces: usize,
     /// None for the usual server, which knows the default parser alone.
@@ -27,6 +28,7 @@ impl Default for Config {
             handlers: sockeye_handler::Limits::default(),
             ack_timeout: Duration::from_secs(20),
             max_pending_acks: 4096,
+            measure_handlers: false,
             cleanup_empty_namespaces: true,
             max_dynamic_namespaces: 100_000,
             parsers: None,

@@ -27,7 +27,9 @@ impl Refusal {
     pub fn with_data(mut self, data: impl Serialize) -> Self {
         match serde_json::value::to_raw_value(&data) {
             Ok(data) => self.data = Some(data),
-            Err(error) => tracing::error!(%error, "the data of a refusal cannot be encoded"),
+            Err(error) => {
+                tracing::error!(target: "socket.io:socket", %error, "the data of a refusal cannot be encoded");
+            }
         }
         self
     }

@@ -27,6 +27,7 @@ impl<T: Clone + 'static> FromEvent<Socket> for State<T> {
             None => {
                 // The sender cannot know; whoever wrote the server must.
                 tracing::error!(
+                    target: "socket.io:namespace",
                     state = std::any::type_name::<T>(),
                     namespace = socket.namespace(),
                     "the namespace was given no such state"

@@ -19,11 +19,14 @@ use sockeye_hub::adapter::{Answers, Arguments, Pending};
 use sockeye_net::wheel::{Sleep, sleep};
 use sockeye_socketio::{ArgsError, decode_args, encode};
 
+use crate::counter::Counter;
 use crate::emit::{EmitError, class};
 use crate::local::Answer;
+use crate::metrics::AckCounters;
 use crate::namespace;
 use crate::operators::Broadcast;
 use crate::publish::{Outgoing, To};
+use crate::server::Core;
 use crate::socket::{Socket, Source};
 
 /// One socket's answer to an event that was sent to many.
@@ -158,7 +161,7 @@ impl Broadcast {
             namespace.hub.for_each(self.selection(), |socket| {
                 gather.expect_of(socket);
                 if socket.deliver_or_disconnect(packet, class, Source::Broadcast).is_err() {
-                    gather.gone(socket.inner.id);
+                    gather.unsent(socket.inner.id);
                 }
             });
             gather.asked();
@@ -262,7 +265,7 @@ pub(crate) struct Gathers(Mutex<HashMap<u64, Arc<Gather>>>);
 impl Gathers {
     pub(crate) fn begin(&self, namespace: &namespace::Inner) -> (u64, Arc<Gather>) {
         let id = namespace.next_ack.fetch_add(1, Ordering::Relaxed);
-        let gather = Arc::new(Gather::default());
+        let gather = Arc::new(Gather { state: Mutex::default(), server: namespace.server.clone() });
         self.lock().insert(id, gather.clone());
         (id, gather)
     }
@@ -300,8 +303,11 @@ impl Gathers {
 }
 
 /// What is known of the answers to one event.
-#[derive(Default)]
-pub(crate) struct Gather(Mutex<State>);
+pub(crate) struct Gather {
+    state: Mutex<State>,
+    /// Where it is counted.
+    server: Arc<Core>,
+}
 
 #[derive(Default)]
 struct State {
@@ -319,13 +325,19 @@ struct State {
 
 impl Gather {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counts(&self) -> &AckCounters {
+        &self.server.counters.acks
     }
 
     fn expect_of(&self, socket: &Socket) {
         let places = from_ref(&socket.inner.link.places).addr();
         let mut state = self.state();
-        state.waiting.insert(socket.inner.id);
+        if state.waiting.insert(socket.inner.id) {
+            self.counts().asked.count();
+        }
         state.places.insert(places);
     }
 
@@ -336,14 +348,25 @@ impl Gather {
     fn answered(&self, socket: Sid, answer: Answer) {
         self.update(|state| {
             if state.waiting.remove(&socket) {
+                self.counts().answered.count();
                 state.answers.push_back((Some(socket.as_str().into()), answer));
             }
         });
     }
 
     fn gone(&self, socket: Sid) {
+        self.miss(socket, &self.counts().disconnected);
+    }
+
+    /// The event was not queued for this socket.
+    fn unsent(&self, socket: Sid) {
+        self.miss(socket, &self.counts().abandoned);
+    }
+
+    fn miss(&self, socket: Sid, why: &Counter) {
         self.update(|state| {
             if state.waiting.remove(&socket) {
+                why.count();
                 state.missing.push(socket);
             }
         });
@@ -353,6 +376,7 @@ impl Gather {
     pub(crate) fn give_up(&self) {
         let mut state = self.state();
         let state = &mut *state;
+        self.counts().timed_out.add(state.waiting.len());
         state.missing.extend(state.waiting.drain());
     }
 
@@ -389,6 +413,13 @@ impl Gather {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl Drop for Gather {
+    fn drop(&mut self) {
+        let unanswered = self.state().waiting.len();
+        self.counts().abandoned.add(unanswered);
     }
 }
 

@@ -33,6 +33,7 @@ mod client;
 mod cluster;
 mod config;
 mod connect;
+mod counter;
 mod drain;
 mod emit;
 mod emitter;
@@ -64,6 +65,7 @@ mod service;
 mod site;
 mod socket;
 mod tasks;
+mod times;
 
 pub use ack::{AckError, AckFuture};
 pub use builder::{ServerBuilder, SocketIo};
@@ -72,7 +74,7 @@ pub use emit::{EmitError, TryEmitError};
 pub use emitter::Emitter;
 pub use extract::{EventName, State};
 pub use gather::{Acks, Missing, Response, Responses};
-pub use metrics::{Counts, Ends, Faults, Metrics, Reason, Refusals, TurnedAways};
+pub use metrics::{AckCounts, Counts, Ends, Faults, Metrics, Reason, Refusals, TurnedAways};
 pub use namespace::Namespace;
 pub use operators::{Broadcast, Rooms};
 pub use options::{Builder, Transport};
@@ -86,6 +88,7 @@ pub use server_side::ServerSide;
 pub use service::SocketIoService;
 pub use site::HttpService;
 pub use socket::Socket;
+pub use times::HandlerTimes;
 
 pub use sockeye_engineio::{Refusal as HandshakeRefusal, Revision, Sid};
 pub use sockeye_handler::{

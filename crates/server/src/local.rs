@@ -70,6 +70,7 @@ impl Local {
             return Err(EmitError::TooManyAcks);
         }
         acks.insert(id, answer);
+        socket.inner.namespace.counters().acks.asked.count();
         Ok(())
     }
 
@@ -82,14 +83,16 @@ impl Local {
     }
 
     /// Drops what must not outlive the connection: a handler that holds its own socket would keep
-    /// both alive for ever, and who awaits an ack must learn that none will come.
-    pub(crate) fn disconnected(&self) {
+    /// both alive for ever, and who awaits an ack must learn that none will come. How many acks that are.
+    pub(crate) fn disconnected(&self) -> usize {
         if let Some(own) = self.own() {
             own.clear();
         }
         let acks = std::mem::take(&mut *lock(&self.acks));
+        let unanswered = acks.len();
         drop(acks);
         self.closed.notify_waiters();
+        unanswered
     }
 }
 

@@ -2,31 +2,21 @@
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye_engineio::{CloseReason, Refusal};
 use sockeye_net::TurnedAway;
 use sockeye_transport::{Census, Fault, Volume};
 
+use crate::counter::{Counter, Events};
+use crate::server::Inner;
 use crate::site::Site;
-
-/// A count that any thread may raise.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts one more, and says how many there were before.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::times::{HandlerTimes, Times};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    pub(crate) events: Events,
+    pub(crate) acks: AckCounters,
+    pub(crate) handler_times: Times,
     pub(crate) slow_consumers: Counter,
     pub(crate) volatile_dropped: Counter,
     pub(crate) handed_back: Counter,
@@ -39,6 +29,42 @@ pub(crate) struct Counters {
     pub(crate) events_refused: Counter,
     pub(crate) events_unhandled: Counter,
     pub(crate) many_attachments: Counter,
+}
+
+/// Each answer that is awaited of a client counts as asked for, and once more when it is clear what comes of it.
+#[derive(Debug, Default)]
+pub(crate) struct AckCounters {
+    pub(crate) asked: Counter,
+    pub(crate) answered: Counter,
+    pub(crate) timed_out: Counter,
+    pub(crate) disconnected: Counter,
+    pub(crate) abandoned: Counter,
+}
+
+/// Answers that clients were asked for, and what became of them. Of an event that several sockets are to
+/// answer, those of this server count, each by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AckCounts {
+    /// Answers that were asked for.
+    pub asked: u64,
+    /// Those that came in time.
+    pub answered: u64,
+    /// Those that did not.
+    pub timed_out: u64,
+    /// Those whose socket was disconnected before.
+    pub disconnected: u64,
+    /// Those that nobody awaits any more: the event could not be sent, or the future was dropped.
+    pub abandoned: u64,
+}
+
+impl AckCounts {
+    /// Answers that are awaited now.
+    pub fn pending(&self) -> u64 {
+        let Self { asked, answered, timed_out, disconnected, abandoned } = *self;
+        // They are not read at one moment.
+        asked.saturating_sub(answered + timed_out + disconnected + abandoned)
+    }
 }
 
 /// Counts since the server was built; see [`Server::metrics`](crate::Server::metrics).
@@ -55,6 +81,17 @@ pub struct Metrics {
     pub volume: Volume,
     /// Sessions that polled and have gone on over a websocket.
     pub upgrades: u64,
+    /// Dynamic namespaces that are there now.
+    pub dynamic_namespaces: usize,
+    /// Events from clients, to sockets that are there.
+    pub events_received: u64,
+    /// Events that were emitted, those of other servers included. One to many sockets counts once: of how
+    /// many packets it became, [`volume`](Self::volume) tells.
+    pub events_emitted: u64,
+    /// Answers that clients were asked for.
+    pub acks: AckCounts,
+    /// How long handlers took; all 0 unless the server [measures](crate::ServerBuilder::measure_handlers) it.
+    pub handler_times: HandlerTimes,
     /// Clients that were disconnected because more waited for them than
     /// [`max_buffered_bytes`](crate::Builder::max_buffered_bytes); one may count several
     /// times if several emits meet it at once.
@@ -156,9 +193,21 @@ impl<R, const N: usize> Default for Counts<R, N> {
     }
 }
 
-impl Counters {
-    pub(crate) fn read(&self, Site { engine, gate, .. }: &Site) -> Metrics {
-        Metrics {
+impl AckCounters {
+    fn read(&self) -> AckCounts {
+        // In this order: what is asked for meanwhile is not yet answered.
+        let (answered, timed_out) = (self.answered.value(), self.timed_out.value());
+        let (disconnected, abandoned) = (self.disconnected.value(), self.abandoned.value());
+        let asked = self.asked.value();
+        AckCounts { asked, answered, timed_out, disconnected, abandoned }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn read(server: &Inner) -> Self {
+        let Site { engine, gate, .. } = &server.site;
+        let counters = &server.core.counters;
+        Self {
             sessions: engine.census(),
             opened: engine.opened(),
             ended: Counts::new(engine.ended()),
@@ -167,18 +216,23 @@ impl Counters {
             refusals: Counts::new(engine.refusals()),
             faults: Counts::new(engine.faults()),
             turned_away: Counts::new(gate.turned_away()),
-            slow_consumers: self.slow_consumers.value(),
-            volatile_dropped: self.volatile_dropped.value(),
-            handed_back: self.handed_back.value(),
-            events_queued: self.events_queued.value(),
-            connects_refused: self.connects_refused.value(),
-            namespaces_refused: self.namespaces_refused.value(),
-            violations: self.violations.value(),
-            handler_errors: self.handler_errors.value(),
-            handler_panics: self.handler_panics.value(),
-            events_refused: self.events_refused.value(),
-            events_unhandled: self.events_unhandled.value(),
-            many_attachments: self.many_attachments.value(),
+            dynamic_namespaces: server.children.len(),
+            events_received: counters.events.received(),
+            events_emitted: counters.events.emitted(),
+            acks: counters.acks.read(),
+            handler_times: counters.handler_times.read(),
+            slow_consumers: counters.slow_consumers.value(),
+            volatile_dropped: counters.volatile_dropped.value(),
+            handed_back: counters.handed_back.value(),
+            events_queued: counters.events_queued.value(),
+            connects_refused: counters.connects_refused.value(),
+            namespaces_refused: counters.namespaces_refused.value(),
+            violations: counters.violations.value(),
+            handler_errors: counters.handler_errors.value(),
+            handler_panics: counters.handler_panics.value(),
+            events_refused: counters.events_refused.value(),
+            events_unhandled: counters.events_unhandled.value(),
+            many_attachments: counters.many_attachments.value(),
         }
     }
 }

@@ -20,6 +20,16 @@ pub(crate) enum To<'a> {
     Many(&'a Broadcast),
 }
 
+impl<'a> To<'a> {
+    /// As it is logged.
+    fn name(self) -> &'a str {
+        match self {
+            Self::One(socket) => socket.id(),
+            Self::Many(_) => "many",
+        }
+    }
+}
+
 /// An event on its way out.
 #[derive(Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
@@ -50,6 +60,12 @@ impl namespace::Inner {
         if !outgoing.flags.compress {
             packet = Packet::uncompressed(packet);
         }
+        tracing::trace!(
+            target: "socket.io:namespace",
+            namespace = &*self.path, to = outgoing.to.name(), event = outgoing.event, ack = outgoing.ack,
+            "an event goes"
+        );
+        self.counters().events.emit();
         self.check_attachments(outgoing, packet.attachments().len());
         let delivery = match outgoing.to {
             // Those that want answers are the adapter's by another way.
@@ -71,10 +87,7 @@ impl namespace::Inner {
     fn check_attachments(&self, outgoing: Outgoing<'_>, attachments: usize) {
         if attachments > JAVASCRIPT_ATTACHMENTS && self.counters().many_attachments.count() == 0 {
             let Outgoing { event, to, .. } = outgoing;
-            let to = match to {
-                To::One(socket) => socket.id(),
-                To::Many(_) => "many",
-            };
+            let to = to.name();
             tracing::warn!(
                 target: "socket.io:socket", namespace = &*self.path, to, event, attachments,
                 "JavaScript clients disconnect at more than {JAVASCRIPT_ATTACHMENTS} attachments in an \

@@ -265,7 +265,7 @@ impl Server {
 
     /// What has happened since the server was built, in counts.
     pub fn metrics(&self) -> Metrics {
-        self.inner.core.counters.read(&self.inner.site)
+        Metrics::read(&self.inner)
     }
 
     /// How many sockets each namespace has, and all children of a dynamic one together.

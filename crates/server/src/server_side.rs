@@ -150,7 +150,11 @@ impl sockeye_handler::Context for ServerSide {
         let mut text = Vec::new();
         match encode::ack(&mut text, "/", ack, reply) {
             Ok(attachments) => respond(arguments_in(&text, "/", attachments)),
-            Err(error) => tracing::error!(%error, "the answer to a server cannot be encoded"),
+            Err(error) => {
+                tracing::error!(
+                    target: "socket.io-adapter", %error, "the answer to a server cannot be encoded"
+                );
+            }
         }
     }
 

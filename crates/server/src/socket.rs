@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use sockeye_net::{Wired, clock};
 use sockeye_outbox::{Class, Outbox, Refused};
 use sockeye_socketio::{DisconnectReason, decode_args, encode, revision4};
 use sockeye_transport::{Entry, Handshake, Shared};
+use tracing::Span;
 
 use crate::journal::{self, Journal, Later, Membership};
 use crate::link::{Command, Link};
@@ -182,6 +184,9 @@ impl Socket {
             journal.log.join(membership.visit, room);
         }
         let joined = self.inner.namespace.hub.join(slot, room).unwrap_or(false);
+        if joined {
+            tracing::trace!(target: "socket.io-adapter", socket = self.id(), room, "joins");
+        }
         if joined && let Some(observer) = self.inner.namespace.server.observer() {
             observer.joined(self, room);
         }
@@ -195,6 +200,9 @@ impl Socket {
             && *room != *self.id()
         {
             journal.log.leave(membership.visit, room);
+        }
+        if left {
+            tracing::trace!(target: "socket.io-adapter", socket = self.id(), room, "leaves");
         }
         if left && let Some(observer) = self.inner.namespace.server.observer() {
             observer.left(self, room);
@@ -372,6 +380,10 @@ impl Socket {
             std::mem::replace(&mut *state, State::Disconnected(reason))
         };
         drop(held);
+        tracing::debug!(
+            target: "socket.io:socket",
+            socket = self.id(), namespace = self.namespace(), reason = reason.as_str(), "leaves the namespace"
+        );
         if let Some(slot) = self.slot() {
             let observer = self.inner.namespace.server.observer();
             let rooms = observer.map(|_| self.inner.namespace.hub.rooms(slot)).unwrap_or_default();
@@ -389,7 +401,8 @@ impl Socket {
             }
         }
         if let Some(local) = self.inner.local.get() {
-            local.disconnected();
+            let unanswered = local.disconnected();
+            self.inner.namespace.counters().acks.disconnected.add(unanswered);
         }
         self.inner.namespace.gathers.gone(self.inner.id);
         self.inner.namespace.left();
@@ -399,7 +412,10 @@ impl Socket {
     /// The client has answered an event.
     pub(crate) fn answered(&self, ack: u64, answer: Answer) {
         match self.local_if_used().and_then(|local| local.take_ack(ack)) {
-            Some(waiting) => drop(waiting.send(answer)),
+            Some(waiting) => {
+                self.inner.namespace.counters().acks.answered.count();
+                drop(waiting.send(answer));
+            }
             None => self.inner.namespace.gathers.answered(ack, self.inner.id, answer),
         }
     }
@@ -494,6 +510,7 @@ impl Socket {
 
     pub(crate) fn tell_too_slow(&self) {
         tracing::warn!(
+            target: "socket.io:socket",
             socket = self.id(),
             "slow consumer: more than {} bytes wait for it; it is disconnected",
             self.inner.namespace.config().max_buffered_bytes
@@ -567,11 +584,16 @@ impl Socket {
 impl sockeye_handler::Context for Socket {
     fn acknowledge<T: Serialize + ?Sized>(&self, ack: u64, reply: &T) {
         let path = self.namespace();
+        tracing::trace!(target: "socket.io:socket", socket = self.id(), ack, "an event is answered");
         match Packet::message(|buffer| encode::ack(buffer, path, ack, reply)) {
             Ok(packet) => {
                 let _ = self.deliver_or_disconnect(&packet, Class::Reserved, Source::Own);
             }
-            Err(error) => tracing::error!(%error, "the answer to an event cannot be encoded"),
+            Err(error) => {
+                tracing::error!(
+                    target: "socket.io:socket", %error, "the answer to an event cannot be encoded"
+                );
+            }
         }
     }
 
@@ -591,6 +613,24 @@ impl sockeye_handler::Context for Socket {
         self.outbox().notify();
     }
 
+    fn span(&self, event: &str) -> Span {
+        tracing::debug_span!(
+            target: "socket.io:socket",
+            "handler",
+            socket = self.id(),
+            namespace = self.namespace(),
+            event
+        )
+    }
+
+    fn is_timed(&self) -> bool {
+        self.inner.namespace.config().measure_handlers
+    }
+
+    fn took(&self, time: Duration) {
+        self.inner.namespace.counters().handler_times.count(time);
+    }
+
     fn own(&self) -> Option<&sockeye_handler::Own<Self>> {
         self.local_if_used().and_then(Local::own)
     }
@@ -604,15 +644,23 @@ impl sockeye_handler::Context for Socket {
             _ => counters.events_refused.count(),
         };
         if failure == Failure::Panicked {
-            tracing::error!(event, socket = self.id(), namespace = self.namespace(), "{failure}");
+            tracing::error!(
+                target: "socket.io:socket",
+                event, socket = self.id(), namespace = self.namespace(), "{failure}"
+            );
         } else {
-            tracing::warn!(event, socket = self.id(), namespace = self.namespace(), "{failure}");
+            tracing::warn!(
+                target: "socket.io:socket",
+                event, socket = self.id(), namespace = self.namespace(), "{failure}"
+            );
         }
         let told = catch_unwind(AssertUnwindSafe(|| {
             namespace.errors.iter().for_each(|hook| hook(self, event, &failure));
         }));
         if told.is_err() {
-            tracing::error!(namespace = self.namespace(), "a hook for errors panicked");
+            tracing::error!(
+                target: "socket.io:namespace", namespace = self.namespace(), "a hook for errors panicked"
+            );
         }
         if failure == Failure::Panicked {
             self.disconnect();

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 use sockeye_handler::{Called, Context as _, Event, Failure};
 use sockeye_recovery::Claim;
 use sockeye_socketio::DisconnectReason;
+use tracing::Instrument as _;
 
 use super::NO_NAMESPACE;
 use crate::children::Children;
@@ -48,7 +49,10 @@ async fn search(children: Arc<Children>, finding: Finding) -> Found {
 
 /// What a panic of a function that decides about names comes to.
 fn lost(finding: &Finding) -> Found {
-    tracing::error!(namespace = &*finding.path, "what decides whether it is there panicked");
+    tracing::error!(
+        target: "socket.io:parent-namespace",
+        namespace = &*finding.path, "what decides whether it is there panicked"
+    );
     Err(Refusal::new("internal error"))
 }
 
@@ -59,7 +63,8 @@ pub(super) fn ask(socket: &Socket) -> Option<Result<(), Refusal>> {
     if namespace.middleware.is_empty() || (skips && socket.recovered()) {
         return Some(Ok(()));
     }
-    let running = match poll_once(socket, pass(socket.clone()), refused) {
+    let asking = pass(socket.clone()).instrument(socket.span("connect"));
+    let running = match poll_once(socket, asking, refused) {
         Ok(answer) => return Some(answer),
         Err(running) => running,
     };
@@ -99,7 +104,8 @@ pub(super) fn greet(socket: &Socket) -> bool {
     if socket.inner.namespace.connect.is_empty() {
         return true;
     }
-    let Err(running) = poll_once(socket, welcome(socket.clone()), ended) else { return true };
+    let welcoming = welcome(socket.clone()).instrument(socket.span("connect"));
+    let Err(running) = poll_once(socket, welcoming, ended) else { return true };
     let word = socket.clone();
     socket.inner.namespace.server.spawn(Box::pin(async move {
         caught(&word, running, ended).await;
@@ -158,7 +164,10 @@ async fn welcome(socket: Socket) {
 
 /// What a panic of a middleware comes to.
 fn refused(socket: &Socket) -> Result<(), Refusal> {
-    tracing::error!(socket = socket.id(), namespace = socket.namespace(), "a middleware panicked");
+    tracing::error!(
+        target: "socket.io:namespace",
+        socket = socket.id(), namespace = socket.namespace(), "a middleware panicked"
+    );
     Err(Refusal::new("internal error"))
 }
 
