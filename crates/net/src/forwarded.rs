@@ -12,6 +12,9 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
 use ipnet::{IpNet, Ipv4Net};
 
+/// How a client speaks to the first proxy, where they write [`ForwardedBy::XForwardedFor`].
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// Which header the trusted proxies write.
 ///
 /// There is no "whichever is there": a proxy extends or replaces the one header that it knows and
@@ -73,6 +76,47 @@ impl TrustedProxies {
     /// The port is 0 where the header has none.
     #[must_use]
     pub fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        self.walk(peer, headers, |_| {})
+    }
+
+    /// Whether the client whose request came from `peer` speaks TLS, by the word of the trusted proxy that it
+    /// speaks to: its `proto` in `Forwarded`, or, where the proxies write `X-Forwarded-For`,
+    /// `X-Forwarded-Proto`. `None` if no trusted proxy says anything about it.
+    ///
+    /// `X-Forwarded-Proto` has one value where the proxies pass on what the first of them wrote, or one for
+    /// each of them.
+    #[must_use]
+    pub fn client_is_secure(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<bool> {
+        if !self.trusts(peer.ip()) {
+            return None;
+        }
+        let is_secure =
+            |scheme: &str| ["https", "wss"].iter().any(|tls| scheme.eq_ignore_ascii_case(tls));
+        let (mut hops, mut proto) = (0, None);
+        self.walk(peer, headers, |element| {
+            hops += 1;
+            proto = parameter(element, "proto").map(is_secure);
+        });
+        if self.header == FORWARDED {
+            return proto;
+        }
+        let lines = headers.get_all(X_FORWARDED_PROTO).iter();
+        let schemes: Vec<_> = lines
+            .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|scheme| !scheme.is_empty())
+            .collect();
+        let scheme = schemes[schemes.len().saturating_sub(hops.max(1))..].first()?;
+        str::from_utf8(scheme).ok().map(is_secure)
+    }
+
+    /// Goes from `peer` to the client, over what trusted proxies have written; each element is shown.
+    fn walk(
+        &self,
+        peer: SocketAddr,
+        headers: &HeaderMap,
+        mut show: impl FnMut(&str),
+    ) -> SocketAddr {
         let mut client = peer;
         if !self.trusts(peer.ip()) {
             return client;
@@ -88,6 +132,8 @@ impl TrustedProxies {
                 if element.is_empty() {
                     continue;
                 }
+                let element = str::from_utf8(element).unwrap_or_default();
+                show(element);
                 match self.address(element) {
                     Some(address) => client = address,
                     None => return client,
@@ -113,9 +159,8 @@ impl TrustedProxies {
         }
     }
 
-    fn address(&self, element: &[u8]) -> Option<SocketAddr> {
-        let element = str::from_utf8(element).ok()?;
-        parse_node(if self.header == FORWARDED { forwarded_for(element)? } else { element })
+    fn address(&self, element: &str) -> Option<SocketAddr> {
+        parse_node(if self.header == FORWARDED { parameter(element, "for")? } else { element })
     }
 }
 
@@ -139,8 +184,8 @@ fn last_comma(list: &[u8]) -> Option<usize> {
     None
 }
 
-/// The value of the parameter `for` of one element (RFC 7239 §4), without its quotes.
-fn forwarded_for(element: &str) -> Option<&str> {
+/// The value of a parameter of one element (RFC 7239 §4), without its quotes.
+fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     let mut found = None;
     let mut rest = element;
     loop {
@@ -160,7 +205,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
         if [name, bare].iter().any(|bare| bare.contains(['"', ','])) {
             return None;
         }
-        if name.trim_ascii().eq_ignore_ascii_case("for") && found.replace(value).is_some() {
+        if name.trim_ascii().eq_ignore_ascii_case(wanted) && found.replace(value).is_some() {
             return None;
         }
         let behind = behind.strip_prefix('"').unwrap_or(behind).trim_ascii();
@@ -401,6 +446,48 @@ mod tests {
         ] {
             forwarded(&["for=6.6.6.6", element, "for=10.2.2.2"], "10.2.2.2:0");
         }
+    }
+
+    #[test]
+    fn the_proxy_that_the_client_speaks_to_says_whether_it_speaks_tls() {
+        let secure = |by, peer: &str, lines: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, line) in lines {
+                headers.append(*name, HeaderValue::from_str(line).unwrap());
+            }
+            let proxies = TrustedProxies::new(NETWORKS, by).unwrap();
+            proxies.client_is_secure(format!("{peer}:80").parse().unwrap(), &headers)
+        };
+        let forwarded = |line| secure(ForwardedBy::Forwarded, "10.1.1.1", &[("forwarded", line)]);
+        assert_eq!(forwarded("for=198.51.100.1;proto=https"), Some(true));
+        assert_eq!(forwarded("for=198.51.100.1;Proto=\"WSS\""), Some(true));
+        assert_eq!(forwarded("for=198.51.100.1;proto=http"), Some(false));
+        assert_eq!(forwarded("for=198.51.100.1"), None);
+        // Between the proxies it may be otherwise, and what the client invents does not count.
+        let chain = "for=6.6.6.6;proto=http, for=198.51.100.1;proto=https, for=10.2.2.2;proto=http";
+        assert_eq!(forwarded(chain), Some(true));
+        assert_eq!(forwarded("for=6.6.6.6;proto=https, for=198.51.100.1"), None);
+        assert_eq!(forwarded("for=unknown;proto=https, for=10.2.2.2;proto=http"), Some(true));
+        assert_eq!(forwarded("for=198.51.100.1;proto=https;proto=http"), None);
+
+        let by = ForwardedBy::XForwardedFor;
+        let x = |addresses, schemes| {
+            let lines = [("x-forwarded-for", addresses), ("x-forwarded-proto", schemes)];
+            secure(by, "10.1.1.1", &lines)
+        };
+        assert_eq!(x("198.51.100.1", "https"), Some(true));
+        assert_eq!(x("198.51.100.1", "http"), Some(false));
+        assert_eq!(x("198.51.100.1", " , "), None);
+        assert_eq!(x("198.51.100.1, 10.2.2.2", "https"), Some(true));
+        assert_eq!(x("198.51.100.1, 10.2.2.2", "https, http"), Some(true));
+        assert_eq!(x("6.6.6.6, 198.51.100.1, 10.2.2.2", "https, http,http"), Some(false));
+        assert_eq!(secure(by, "10.1.1.1", &[("x-forwarded-proto", "https")]), Some(true));
+        // Whoever is not trusted, and the header that is not the proxies'.
+        assert_eq!(secure(by, "192.0.2.7", &[("x-forwarded-proto", "https")]), None);
+        let other = [("forwarded", "for=198.51.100.1;proto=https")];
+        assert_eq!(secure(by, "10.1.1.1", &other), None);
+        let other = [("x-forwarded-proto", "https")];
+        assert_eq!(secure(ForwardedBy::Forwarded, "10.1.1.1", &other), None);
     }
 
     #[test]

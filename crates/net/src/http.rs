@@ -121,6 +121,11 @@ pub trait Endpoint: Clone + Send + Sync + Unpin + 'static {
     ) -> impl Future<Output = Answer<Self::Successor>> + Send + use<Self>;
 }
 
+/// In the extensions of a request that came through TLS. [`serve`] puts it there, where it ends TLS itself;
+/// whoever does so in an HTTP server of their own puts it there for those behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverTls;
+
 /// The protocol that an extended CONNECT asks for (RFC 8441 §4): `websocket`. `None` for every other request,
 /// and without the feature `http2`.
 #[must_use]
@@ -281,6 +286,7 @@ async fn speak_http<E: Endpoint>(
             return None;
         }
     };
+    let is_secure = stream.get_ref().is_secure();
     #[cfg(not(feature = "http2"))]
     let mut first_head = FirstHead::None;
     #[cfg(feature = "http2")]
@@ -288,7 +294,9 @@ async fn speak_http<E: Endpoint>(
         Spoken::Http1(stream, first_head) => (stream, first_head),
         Spoken::Http2(stream, options) => {
             let mut stream = Patient::new(stream, gate.options.write_timeout);
-            let serving = http2::serve(&mut stream, peer, options, &gate, &endpoint, &mut closing);
+            let caller = http2::Caller { peer, is_secure };
+            let serving =
+                http2::serve(&mut stream, caller, options, &gate, &endpoint, &mut closing);
             http2::report(serving.await, peer, &gate);
             linger(stream.into_inner().into_inner()).await;
             return None;
@@ -299,7 +307,10 @@ async fn speak_http<E: Endpoint>(
     let slot = upgraded.clone();
     let asked = Arc::new(AtomicBool::new(false));
     let asks = asked.clone();
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        if is_secure {
+            request.extensions_mut().insert(OverTls);
+        }
         asks.store(true, Ordering::Relaxed);
         let (answering, slot) = (endpoint.answer(request.map(Incoming::from), peer), slot.clone());
         Box::pin(async move {

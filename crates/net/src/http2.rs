@@ -55,7 +55,7 @@ use std::io;
 pub use alive::KeepAlive;
 pub(crate) use incoming::Incoming;
 pub(crate) use preface::{Preface, begins_with_preface};
-pub(crate) use serve::{report, serve};
+pub(crate) use serve::{Caller, report, serve};
 #[cfg(feature = "dial")]
 pub(crate) use stream::Held;
 pub(crate) use stream::Stream;

@@ -96,7 +96,7 @@ pub use sockeye_handler::{
 };
 pub use sockeye_hub::RoomEvent;
 pub use sockeye_hub::adapter::{self, Gathered};
-pub use sockeye_net::http::Incoming;
+pub use sockeye_net::http::{Incoming, OverTls};
 pub use sockeye_net::rate::Rate;
 pub use sockeye_net::{ForwardedBy, NetworkError, TrustedProxies, TurnedAway};
 #[cfg(feature = "http2")]

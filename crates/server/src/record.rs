@@ -13,8 +13,8 @@ use crate::socket::Socket;
 /// [`Socket::handshake_record`].
 ///
 /// Of headers that came several times, the values are joined as Node's HTTP parser joins them. `time`
-/// is in UTC. `secure` is always `false`: who ended TLS is not known here, as it is not to Node behind
-/// a proxy.
+/// is in UTC. `secure` is what [`Handshake::is_secure`](crate::Handshake::is_secure) says, which knows more than
+/// Node behind a proxy that is trusted.
 #[derive(Clone, Copy, Debug)]
 pub struct HandshakeRecord<'a> {
     socket: &'a Socket,
@@ -88,7 +88,7 @@ impl Serialize for HandshakeRecord<'_> {
         map.serialize_entry("time", &javascript_date(handshake.issued()))?;
         map.serialize_entry("address", &handshake.address().ip())?;
         map.serialize_entry("xdomain", &xdomain)?;
-        map.serialize_entry("secure", &false)?;
+        map.serialize_entry("secure", &handshake.is_secure())?;
         map.serialize_entry("issued", &(since.as_millis() as u64))?;
         map.serialize_entry("url", handshake.url())?;
         map.serialize_entry("query", &Pairs(&pairs))?;

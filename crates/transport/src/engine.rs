@@ -18,7 +18,7 @@ use sockeye_engineio::{
     jsonp, payload,
 };
 use sockeye_net::addresses::Admission;
-use sockeye_net::http::{Answer, Body, full};
+use sockeye_net::http::{Answer, Body, OverTls, full};
 use sockeye_websocket::handshake::server as handshake;
 
 use crate::answer::{self, Manner};
@@ -288,13 +288,14 @@ impl Engine {
 
     /// The head of a request whose connection comes from `peer`.
     pub fn request(&self, parts: Parts, peer: SocketAddr) -> Request {
-        let mut address = match &self.config().trusted_proxies {
-            Some(trusted) => trusted.client_address(peer, &parts.headers),
-            None => peer,
-        };
+        let trusted = self.config().trusted_proxies.as_ref();
+        let mut address =
+            trusted.map_or(peer, |trusted| trusted.client_address(peer, &parts.headers));
+        let secure = trusted.and_then(|trusted| trusted.client_is_secure(peer, &parts.headers));
+        let secure = secure.unwrap_or_else(|| parts.extensions.get::<OverTls>().is_some());
         // A socket that listens on both writes an IPv4 address as one of IPv6.
         address.set_ip(address.ip().to_canonical());
-        Request::new(parts, address)
+        Request::new(parts, address, secure)
     }
 
     fn refuse(&self, request: &Request, upgrade: bool, refused: &Refused) -> Response<Body> {
@@ -493,7 +494,13 @@ impl Engine {
         let shared = Arc::new(Shared::new(
             sid,
             config.max_buffered_bytes,
-            Handshake::new(request.address, request.url(), &request.headers, &config.keep_headers),
+            Handshake::new(
+                request.address,
+                request.secure,
+                request.url(),
+                &request.headers,
+                &config.keep_headers,
+            ),
             form,
             door,
             self.sessions.traffic.clone(),

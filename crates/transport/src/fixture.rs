@@ -110,7 +110,7 @@ impl Fixture {
         let sessions = Arc::new(Sessions::new(config.settled()));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let keep = &sessions.config.keep_headers;
-        let handshake = Handshake::new(address, "/", &HeaderMap::new(), keep);
+        let handshake = Handshake::new(address, false, "/", &HeaderMap::new(), keep);
         let limit = sessions.config.max_buffered_bytes;
         let door = Some(Box::<Door>::default());
         let shared = Arc::new(Shared::new(

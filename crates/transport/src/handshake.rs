@@ -59,6 +59,7 @@ pub struct Handshake {
     /// little-endian, and the value.
     block: Box<[u8]>,
     url_len: u16,
+    secure: bool,
 }
 
 /// Which headers of a handshake are kept while its session lives. They are the largest part of an
@@ -89,6 +90,7 @@ impl Handshake {
     /// longer one come from elsewhere, it is left out.
     pub(crate) fn new(
         address: SocketAddr,
+        secure: bool,
         url: &str,
         headers: &HeaderMap,
         keep: &KeepHeaders,
@@ -114,12 +116,20 @@ impl Handshake {
             block.extend_from_slice(value.as_bytes());
         }
         let url_len = url.len() as u16;
-        Self { address, issued: SystemTime::now(), block: block.into(), url_len }
+        Self { address, issued: SystemTime::now(), block: block.into(), url_len, secure }
     }
 
     /// The client's address: behind a trusted proxy the one that it names, else the socket's.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the client speaks TLS: to this server where it owns its connections, or, by the word of a
+    /// trusted proxy, to that. Another HTTP server that ends TLS says so by [`OverTls`](sockeye_net::http::OverTls)
+    /// in a request's extensions.
+    #[doc(alias = "secure")]
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// When the session was opened.
@@ -190,7 +200,8 @@ mod tests {
         headers.insert("x-empty", HeaderValue::from_static(""));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let url = "/socket.io/?EIO=4&t=a%20b&t=c%26d";
-        let handshake = Handshake::new(address, url, &headers, &KeepHeaders::All);
+        let handshake = Handshake::new(address, true, url, &headers, &KeepHeaders::All);
+        assert!(handshake.is_secure());
         assert_eq!(handshake.url(), url);
         assert_eq!(handshake.header("Host"), Some("example.org"));
         assert_eq!(handshake.headers().count(), 5);
@@ -201,7 +212,7 @@ mod tests {
         assert_eq!(handshake.query("sid"), None);
         assert_eq!(handshake.address(), address);
 
-        let kept = |keep| Handshake::new(address, url, &headers, &keep).headers().count();
+        let kept = |keep| Handshake::new(address, false, url, &headers, &keep).headers().count();
         assert_eq!(kept(KeepHeaders::None), 0);
         let named = [HeaderName::from_static("cookie"), HeaderName::from_static("x-tenant")];
         assert_eq!(kept(KeepHeaders::Named(named.into())), 3);

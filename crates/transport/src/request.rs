@@ -22,12 +22,15 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The client's address: behind [trusted proxies](crate::Config), the one that they name.
     pub address: SocketAddr,
+    /// Whether the client speaks TLS: to this server, or, by the word of a [trusted proxy](crate::Config), to
+    /// that.
+    pub secure: bool,
     /// Whether it is an extended CONNECT for a WebSocket, by HTTP/2.
     connects: bool,
 }
 
 impl Request {
-    pub(crate) fn new(parts: Parts, address: SocketAddr) -> Self {
+    pub(crate) fn new(parts: Parts, address: SocketAddr, secure: bool) -> Self {
         let Parts { method, uri, version, mut headers, extensions, .. } = parts;
         let connects = method == Method::CONNECT
             && connect_protocol(&extensions)
@@ -40,7 +43,7 @@ impl Request {
         {
             headers.insert(HOST, host);
         }
-        Self { method, uri, version, headers, address, connects }
+        Self { method, uri, version, headers, address, secure, connects }
     }
 
     /// A parameter of the query, decoded; the last one where there are several, as in Node.

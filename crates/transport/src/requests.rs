@@ -268,7 +268,7 @@ mod tests {
 
     fn request(method: Method) -> Request {
         let request = http::Request::builder().method(method).uri("/?sid=x").body(()).unwrap();
-        Request::new(request.into_parts().0, SocketAddr::from(([127, 0, 0, 1], 4000)))
+        Request::new(request.into_parts().0, SocketAddr::from(([127, 0, 0, 1], 4000)), false)
     }
 
     /// Between the judging of a request and its session's door, the session may end or upgrade.

@@ -25,7 +25,7 @@ use super::respond::Responding;
 use super::{Http2, MAX_FRAME, SEND_BUFFER};
 use crate::clock;
 use crate::gate::{Gate, TurnedAway};
-use crate::http::{Answer, Body, Endpoint, Incoming, full, refused, spawn};
+use crate::http::{Answer, Body, Endpoint, Incoming, OverTls, full, refused, spawn};
 use crate::wheel::{Rounding, Timer, sleep};
 
 /// How long a client whose connection is idle may take to go when it is told so.
@@ -70,12 +70,20 @@ fn builder(options: &Http2) -> Builder {
     builder
 }
 
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: SocketAddr,
+    /// It comes through TLS.
+    pub(crate) is_secure: bool,
+}
+
 /// Serves a connection until its client goes, or is idle for as long as it may take to send a request's
 /// head, or is gone without a word, or until `closing` turns true and the last stream has ended. The stream is
 /// the caller's to close.
 pub(crate) async fn serve<E: Endpoint>(
     stream: &mut (impl AsyncRead + AsyncWrite + Send + Unpin),
-    peer: SocketAddr,
+    caller: Caller,
     options: &Http2,
     gate: &Arc<Gate>,
     endpoint: &E,
@@ -104,7 +112,7 @@ pub(crate) async fn serve<E: Endpoint>(
             while let Poll::Ready(request) = connection.poll_accept(cx) {
                 match request {
                     Some(Ok((request, respond))) => {
-                        begin(request, respond, peer, gate, endpoint, &mut places);
+                        begin(request, respond, caller, gate, endpoint, &mut places);
                     }
                     Some(Err(error)) => return Poll::Ready(Err(error.into())),
                     None => return Poll::Ready(Ok(())),
@@ -140,12 +148,16 @@ pub(crate) async fn serve<E: Endpoint>(
 fn begin<E: Endpoint>(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    peer: SocketAddr,
+    caller: Caller,
     gate: &Arc<Gate>,
     endpoint: &E,
     places: &mut Places,
 ) {
     let (mut parts, stream) = request.into_parts();
+    let Caller { peer, is_secure } = caller;
+    if is_secure {
+        parts.extensions.insert(OverTls);
+    }
     let is_head = parts.method == Method::HEAD;
     let expects_continue = parts.method != Method::CONNECT
         && !stream.is_end_stream()
