@@ -83,7 +83,7 @@ async fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
     let later = Later::default();
     let pages = page::router(&options.client()).merge(observe::readiness(&later));
     let builder = Server::builder().namespace(namespace).fallback(pages);
-    let mut builder = options.apply(builder);
+    let mut builder = options.apply(builder).measure_handlers(metrics.is_some());
     if let Some(recovery) = options.recovery().map_err(Failure::Recovery)? {
         builder = builder.connection_state_recovery(recovery);
     }

@@ -231,7 +231,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether it is measured how long handlers take, for
+    /// Whether it is measured how long the handlers of events take, for
     /// [`Metrics::handler_times`](crate::Metrics::handler_times): that costs two looks at the clock for each
     /// of them. Default: no.
     pub fn measure_handlers(mut self, measure: bool) -> Self {

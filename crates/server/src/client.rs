@@ -280,7 +280,7 @@ impl Client {
         }
         self.refused = true;
         tracing::debug!(
-            target: "socket.io:client", namespace = path, message = ?refusal.message, "not let in"
+            target: "socket.io:client", namespace = path, why = refusal.message, "not let in"
         );
         self.server.core.counters.connects_refused.count();
         self.say_no(path, refusal);

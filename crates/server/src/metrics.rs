@@ -90,7 +90,7 @@ pub struct Metrics {
     pub events_emitted: u64,
     /// Answers that clients were asked for.
     pub acks: AckCounts,
-    /// How long handlers took; all 0 unless the server [measures](crate::ServerBuilder::measure_handlers) it.
+    /// How long the handlers of events took; all 0 unless the server [measures](crate::ServerBuilder::measure_handlers) it.
     pub handler_times: HandlerTimes,
     /// Clients that were disconnected because more waited for them than
     /// [`max_buffered_bytes`](crate::Builder::max_buffered_bytes); one may count several
@@ -126,6 +126,30 @@ pub struct Metrics {
     /// Requests of open sessions that were not served, by reason.
     pub faults: Faults,
     /// Connections that were ended before, or while, they spoke HTTP, by reason; where the server owns
+    /// its connections.
+    pub turned_away: TurnedAways,
+}
+
+/// Counts since an [`Engine`](crate::engine::Engine) was built; see
+/// [`Engine::metrics`](crate::engine::Engine::metrics).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineMetrics {
+    /// Clients with an open session, now, by transport, and the bytes that wait for them.
+    pub sessions: Census,
+    /// Sessions that have been opened.
+    pub opened: u64,
+    /// Those of them that are over, by reason.
+    pub ended: Ends,
+    /// Engine.IO packets and their bytes, both ways.
+    pub volume: Volume,
+    /// Sessions that polled and have gone on over a websocket.
+    pub upgrades: u64,
+    /// Requests that were refused by reason: they opened no session, or named none that is open.
+    pub refusals: Refusals,
+    /// Requests of open sessions that were not served, by reason.
+    pub faults: Faults,
+    /// Connections that were ended before, or while, they spoke HTTP, by reason; where the engine owns
     /// its connections.
     pub turned_away: TurnedAways,
 }
@@ -203,10 +227,8 @@ impl AckCounters {
     }
 }
 
-impl Metrics {
-    pub(crate) fn read(server: &Inner) -> Self {
-        let Site { engine, gate, .. } = &server.site;
-        let counters = &server.core.counters;
+impl EngineMetrics {
+    pub(crate) fn read(Site { engine, gate, .. }: &Site) -> Self {
         Self {
             sessions: engine.census(),
             opened: engine.opened(),
@@ -216,6 +238,32 @@ impl Metrics {
             refusals: Counts::new(engine.refusals()),
             faults: Counts::new(engine.faults()),
             turned_away: Counts::new(gate.turned_away()),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn read(server: &Inner) -> Self {
+        let EngineMetrics {
+            sessions,
+            opened,
+            ended,
+            volume,
+            upgrades,
+            refusals,
+            faults,
+            turned_away,
+        } = EngineMetrics::read(&server.site);
+        let counters = &server.core.counters;
+        Self {
+            sessions,
+            opened,
+            ended,
+            volume,
+            upgrades,
+            refusals,
+            faults,
+            turned_away,
             dynamic_namespaces: server.children.len(),
             events_received: counters.events.received(),
             events_emitted: counters.events.emitted(),

@@ -371,7 +371,7 @@ impl Socket {
 
     /// Leaves the namespace, its rooms and whoever awaits an ack. `false` if it had left before.
     pub(crate) fn end(&self, reason: DisconnectReason) -> bool {
-        let held = {
+        let before = {
             let mut state = self.state();
             if matches!(*state, State::Disconnected(_)) {
                 return false;
@@ -379,11 +379,13 @@ impl Socket {
             self.enter_phase(DISCONNECTED);
             std::mem::replace(&mut *state, State::Disconnected(reason))
         };
-        drop(held);
-        tracing::debug!(
-            target: "socket.io:socket",
-            socket = self.id(), namespace = self.namespace(), reason = reason.as_str(), "leaves the namespace"
-        );
+        if matches!(before, State::Connected) {
+            tracing::debug!(
+                target: "socket.io:socket",
+                socket = self.id(), namespace = self.namespace(), reason = reason.as_str(), "leaves the namespace"
+            );
+        }
+        drop(before);
         if let Some(slot) = self.slot() {
             let observer = self.inner.namespace.server.observer();
             let rooms = observer.map(|_| self.inner.namespace.hub.rooms(slot)).unwrap_or_default();

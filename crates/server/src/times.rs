@@ -31,7 +31,7 @@ impl Times {
     }
 }
 
-/// How long handlers took, from their call to the end of what they returned, waits included: how many took at
+/// How long the handlers of events took, from their call to the end of what they returned, waits included: how many took at
 /// most which time. Only of servers that [measure](crate::ServerBuilder::measure_handlers) it.
 ///
 /// A handler that was aborted does not count; one that panicked does.

@@ -748,3 +748,44 @@ async fn revision_3_is_spoken_where_it_is_allowed() {
         assert_eq!(refused.text(), "{\"code\":5,\"message\":\"Unsupported protocol version\"}");
     }
 }
+
+#[tokio::test]
+async fn what_happens_is_counted() {
+    for face in FACES {
+        let mut running = Running::serve(face, Engine::builder()).await;
+        let (mut client, mut connection) = running.websocket().await;
+        let (_polling, _other) = running.polling().await;
+        let census = running.engine.metrics().sessions;
+        assert_eq!((census.websocket, census.polling), (1, 1), "{face:?}");
+        let before = running.engine.metrics().volume;
+        client.send_text("4hello").await;
+        assert_eq!(connection.recv().await, Some(Message::Text("hello".to_owned())));
+        connection.send("hi").unwrap();
+        client.expect_text("4hi").await;
+        let after = running.engine.metrics().volume;
+        assert_eq!(after.bytes_in - before.bytes_in, 6);
+        assert_eq!(after.bytes_out - before.bytes_out, 3);
+        client.send_text("1").await;
+        expect_end(&mut connection, CloseReason::TransportClose).await;
+        let metrics = running.engine.metrics();
+        assert_eq!((metrics.opened, metrics.ended.total()), (2, 1));
+        assert_eq!(metrics.ended.get(CloseReason::TransportClose), 1);
+        assert_eq!(metrics.refusals.total() + metrics.upgrades, 0);
+    }
+}
+
+#[cfg(feature = "prometheus")]
+#[tokio::test]
+async fn prometheus_finds_the_counts() {
+    let mut running = Running::serve(Face::Own, Engine::builder()).await;
+    let (_client, _connection) = running.websocket().await;
+    let page = running.engine.prometheus();
+    for line in [
+        "sockeye_sessions{transport=\"websocket\"} 1",
+        "sockeye_sessions_opened_total 1",
+        "sockeye_sessions_ended_total{reason=\"transport_close\"} 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    assert!(page.ends_with("# EOF\n") && !page.contains("namespace"), "{page}");
+}

@@ -303,6 +303,8 @@ fn metrics_have_a_listener_of_their_own() {
         "sockeye_sessions{transport=\"websocket\"} 1",
         "sockeye_sockets{namespace=\"/\"} 1",
         "sockeye_handshakes_refused_total{reason=\"unknown_transport\"} 0",
+        "sockeye_acks_total{outcome=\"answered\"} 0",
+        "# TYPE sockeye_handler_duration_seconds histogram",
     ] {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }
@@ -329,6 +331,36 @@ fn debug_names_the_scopes_of_the_official_server() {
     for scopes in ["", "socket.io*", "*,-engine"] {
         assert!(!log(scopes).iter().any(is_refusal), "{scopes}");
     }
+}
+
+#[test]
+fn debug_tells_the_life_of_a_client_scope_by_scope() {
+    let log = |scopes: &str| {
+        let mut command = sockeye(&["serve", "--port", "0"]);
+        command.env("DEBUG", scopes);
+        let mut process = Process::start(command);
+        let address = process.address();
+        drop(Client::enter(address, "Ann"));
+        process.signal("INT");
+        process.end().stderr
+    };
+    let told = |log: &[String], parts: &[&str]| {
+        log.iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    };
+    let socketio = log("socket.io*");
+    for parts in [
+        &["socket.io:namespace: a socket wants to be let in", "namespace=\"/\""][..],
+        &["socket.io:socket: connected", "namespace=\"/\""],
+        &["socket.io:socket: leaves the namespace"],
+    ] {
+        assert!(told(&socketio, parts), "{parts:?} is not in\n{socketio:#?}");
+    }
+    assert!(!told(&socketio, &[" engine"]), "{socketio:#?}");
+    let engine = log("engine*");
+    for parts in [&["engine: a session opens", "websocket"], &["engine:socket: ", "session ends"]] {
+        assert!(told(&engine, parts), "{parts:?} is not in\n{engine:#?}");
+    }
+    assert!(!told(&engine, &["socket.io:"]), "{engine:#?}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub use connection::{Connection, Message};
 pub use sender::{SendError, Sender, TrySendError};
 pub use sockeye_engineio::CloseReason;
 
+pub use crate::metrics::EngineMetrics;
 use crate::metrics::{Counts, Faults, Refusals, TurnedAways};
 use crate::options::{Builder, Options};
 use crate::site::{self, App, HttpService, Site};
@@ -155,6 +156,11 @@ impl Engine {
     #[doc(alias = "clientsCount")]
     pub fn clients(&self) -> usize {
         self.inner.site.engine.len()
+    }
+
+    /// What has happened since the engine was built, in counts.
+    pub fn metrics(&self) -> EngineMetrics {
+        EngineMetrics::read(&self.inner.site)
     }
 
     /// How many requests were refused since the engine was built, by reason.

@@ -30,6 +30,7 @@ mod heartbeat;
 mod lifetime;
 mod limits;
 mod listening;
+mod logging;
 mod metrics;
 mod middleware;
 mod namespaces;

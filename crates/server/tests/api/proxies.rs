@@ -11,7 +11,7 @@ use sockeye_testkit::peer::{Peer, TARGET};
 use sockeye_testkit::polling::request;
 
 use crate::harness::{
-    FACES, Journal, UPGRADE, expect_end, journal, root, serve, sync, until, within,
+    FACES, Journal, UPGRADE, expect_end, journal, root, serve, sync, until, with_sockets, within,
 };
 
 /// The signature of version 2.
@@ -138,6 +138,29 @@ async fn a_word_that_does_not_count_leaves_the_socket_its_address() {
         let spoofed = "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n";
         let _peer = websocket(server.address, b"", spoofed).await;
         assert_eq!(addresses.next().await.ip().to_string(), "127.0.0.1", "{face:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_whether_its_client_speaks_tls() {
+    let (forwarded, x) = (ForwardedBy::Forwarded, ForwardedBy::XForwardedFor);
+    for face in FACES {
+        for (networks, by, headers, secure) in [
+            ("127.0.0.1", x, "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n", true),
+            ("127.0.0.1", x, "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: http\r\n", false),
+            ("127.0.0.1", x, "", false),
+            ("127.0.0.1", forwarded, "Forwarded: for=203.0.113.7;proto=https\r\n", true),
+            ("127.0.0.1", forwarded, "X-Forwarded-Proto: https\r\n", false),
+            ("10.0.0.0/8", x, "X-Forwarded-Proto: https\r\n", false),
+        ] {
+            let (namespace, mut sockets) = with_sockets(root());
+            let server = face.serve(trusting([networks], by).namespace(namespace)).await;
+            let _peer = websocket(server.address, b"", headers).await;
+            let socket = sockets.next().await;
+            assert_eq!(socket.handshake().is_secure(), secure, "{face:?} {headers}");
+            let record = serde_json::to_value(socket.handshake_record()).unwrap();
+            assert_eq!(record["secure"], secure, "{face:?} {headers}");
+        }
     }
 }
 
