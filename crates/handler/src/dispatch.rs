@@ -136,11 +136,8 @@ impl<C: Context> Dispatch<C> {
             }
             budget -= 1;
             queue.bytes -= waiting.bytes();
-            // As in Node, what had not reached a handler when the socket left is dropped.
-            if waiting.context.is_connected() {
-                let mut event = Event::new(&waiting.name, &waiting.args, &waiting.attachments);
-                start_all(&waiting.context, &mut event, waiting.ack, routes(&waiting.context));
-            }
+            let mut event = Event::new(&waiting.name, &waiting.args, &waiting.attachments);
+            start_all(&waiting.context, &mut event, waiting.ack, routes(&waiting.context));
         }
         kept.append(&mut queue.waiting);
         if !kept.is_empty() {
@@ -174,13 +171,19 @@ fn has_place<C: Context>(context: &C, limits: &Limits) -> bool {
 
 /// Starts all handlers of one event: who listens to all events, then, if the middleware lets it pass, the
 /// namespace's handlers, or else its fallbacks, and the socket's own.
+///
+/// As in Node, an event that no handler has when the socket leaves is dropped: be it that an earlier one's
+/// handler ended the socket, or this one's middleware.
 fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, routes: &Routes<C>) {
+    if !context.is_connected() {
+        return;
+    }
     let socket = context.own();
     run(context, event, routes.listeners());
     for listener in socket.map(Own::any).into_iter().flatten() {
         start(context, event, &listener);
     }
-    if !pass(context, event, ack, routes) {
+    if !pass(context, event, ack, routes) || !context.is_connected() {
         return;
     }
     let own = socket.map(|own| own.event(event.name)).unwrap_or_default();

@@ -11,8 +11,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use bytes::Bytes;
 use serde::Serialize;
 use sockeye_handler::{
-    Ack, Context, Data, Dispatch, Erased, Event, Failure, Handler, Limits, Own, Places, Rejection,
-    Routes, Running, Topic, yield_place,
+    Ack, Context, Data, Dispatch, Erased, ErasedGuard, Event, Failure, Handler, Limits, Own,
+    Places, Rejection, Routes, Running, Topic, yield_place,
 };
 
 /// A socket that notes what becomes of it.
@@ -370,6 +370,112 @@ fn only_the_own_sessions_ack_gives_the_place_back() {
     session.event("e", "", Some(1));
     assert!(session.dispatch.is_waiting());
     assert_eq!(session.socket.acks(), [""; 0]);
+}
+
+#[test]
+fn what_comes_after_the_end_reaches_nobody() {
+    let log = Log::default();
+    let [a, b, c] = [log.clone(), log.clone(), log.clone()];
+    let mut session = Session::new(1)
+        .on("e", move || a.write("handler"))
+        .on("end", |SocketOf(socket): SocketOf| socket.0.gone.store(true, Ordering::Relaxed));
+    session.routes().any(move || b.write("any"));
+    session.routes().guard(move || c.write("guard"));
+    session.event("e", "", Some(1));
+    assert_eq!(log.take(), "any guard handler");
+    session.event("end", "", None);
+    assert_eq!(log.take(), "any guard");
+    session.event("e", "", Some(2));
+    assert_eq!(log.take(), "");
+    assert_eq!(session.socket.acks(), ["31[]"]);
+}
+
+/// As in Node: the event that a middleware ends the socket for is not handled.
+#[test]
+fn a_middleware_or_listener_that_ends_the_socket_stops_the_event() {
+    for listener in [false, true] {
+        let log = Log::default();
+        let [a, b] = [log.clone(), log.clone()];
+        let mut session = Session::new(1).on("e", move || a.write("handler"));
+        session.routes().fallback(move || b.write("fallback"));
+        let end = |SocketOf(socket): SocketOf| socket.0.gone.store(true, Ordering::Relaxed);
+        if listener {
+            session.routes().any(end);
+        } else {
+            session.routes().guard(end);
+        }
+        session.event("e", "", None);
+        assert_eq!(log.take(), "");
+        assert!(session.socket.0.failures.lock().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn listeners_for_once_and_those_that_are_taken_off() {
+    let log = Log::default();
+    let mut session = Session::new(1);
+    let socket = session.socket.clone();
+    let own = &socket.0.own;
+    let add = |topic: Topic, entry: &'static str, how| {
+        let log = log.clone();
+        own.add(topic, Erased::new(move || log.write(entry)), how, || true)
+    };
+    let event = || Topic::Event("e".into());
+    let second = add(event(), "second", (false, false));
+    add(event(), "first once", (true, true));
+    add(Topic::Any, "any once", (true, false));
+    add(Topic::Any, "any", (false, true));
+    add(Topic::Outgoing, "outgoing", (false, false));
+    session.event("e", "", None);
+    assert_eq!(log.take(), "any any once first once second");
+    session.event("e", "", None);
+    assert_eq!(log.take(), "any second");
+    assert_eq!((own.count(&event()), own.count(&Topic::Any), own.outgoing().len()), (1, 1, 1));
+    assert!(own.remove(second) && !own.remove(second));
+    assert_eq!((own.remove_all(&Topic::Any), own.remove_all(&Topic::Any)), (1, 0));
+    session.event("e", "", None);
+    assert_eq!(log.take(), "");
+    own.add(event(), Erased::new(|| ()), (false, false), || false);
+    assert_eq!(own.count(&event()), 0, "nothing is added to a socket that has left");
+    own.clear();
+    assert!(own.outgoing().is_empty());
+}
+
+#[test]
+fn guards_are_asked_in_order_until_one_refuses() {
+    let log = Log::default();
+    let [a, b, c, d] = [log.clone(), log.clone(), log.clone(), log.clone()];
+    let mut session = Session::new(1).on("e", move |Data(n): Data<u32>| {
+        d.write("handler");
+        n
+    });
+    session.routes().guard(move |Data(n): Data<u32>| {
+        a.write("first");
+        if n == 1 { Err("first") } else { Ok(()) }
+    });
+    session.routes().guard(move || b.write("second"));
+    let own = move |Data(n): Data<u32>| {
+        c.write("own");
+        assert_ne!(n, 3, "on purpose, within a test");
+        if n == 2 { Err(("own", 2)) } else { Ok(()) }
+    };
+    let own = session.socket.0.own.guard(ErasedGuard::new(own), || true);
+    for (args, told, answer) in [
+        ("0", "first second own handler", "30[0]"),
+        ("1", "first", r#"30[{"error":"first"}]"#),
+        ("2", "first second own", r#"30[{"error":["own",2]}]"#),
+        ("3", "first second own", r#"30[{"error":"internal error"}]"#),
+    ] {
+        session.event("e", args, Some(0));
+        assert_eq!((log.take().as_str(), session.socket.acks()), (told, vec![answer.to_owned()]));
+    }
+    session.event("e", "\"x\"", Some(0));
+    assert_eq!(log.take(), "", "a guard whose extractor fails lets nothing pass");
+    assert!(session.socket.acks()[0].starts_with(r#"30[{"error":"#));
+    assert_eq!(session.socket.0.failures.lock().unwrap().len(), 4);
+    assert!(session.socket.0.own.remove(own));
+    session.event("e", "2", None);
+    assert_eq!(log.take(), "first second handler");
 }
 
 /// The socket as an extractor, for this test's context.
