@@ -64,7 +64,8 @@ impl Default for Flags {
 pub struct Gathered<T> {
     /// What has come, in no order.
     pub found: Vec<T>,
-    /// The servers that have not answered in time, by whatever the adapter calls them.
+    /// The servers that have not answered in time, by whatever the adapter calls them; `unknown` stands
+    /// for all of an adapter that did not end in time itself.
     pub silent: Vec<Box<str>>,
 }
 
@@ -214,7 +215,9 @@ pub trait Local: Send + Sync {
 
 /// Makes the adapter of each namespace, when the namespace comes to be.
 ///
-/// A closure is one. `local` may be kept: it does not keep the server alive.
+/// A closure is one. `local` may be kept: it does not keep the server alive. A namespace that comes and goes
+/// with its sockets may come again while the adapter that it had before is still
+/// [closing](Adapter::close): what one ends must not be what the other has begun.
 pub trait Factory: Send + Sync + 'static {
     /// The adapter of the namespace with this path.
     fn adapter(&self, namespace: &str, local: Arc<dyn Local>) -> Arc<dyn Adapter>;

@@ -146,10 +146,7 @@ impl Children {
             tracing::debug!(
                 target: "socket.io:parent-namespace", namespace = &*namespace.path, "is gone: nobody is in it"
             );
-            if let Some(adapter) = removed.as_ref().and_then(|child| child.namespace.adapter()) {
-                let adapter = adapter.clone();
-                self.core.spawn(Box::pin(async move { adapter.close().await }));
-            }
+            self.core.close_adapter(namespace);
             drop(removed);
         }
     }

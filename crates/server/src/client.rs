@@ -77,6 +77,7 @@ enum Stage {
 impl Client {
     pub(crate) fn new(server: Arc<Inner>, session: &Arc<Shared>) -> Self {
         let protocol = socketio::Connection::new(clock::now(), &server.core.config.socketio);
+        server.core.begin();
         Self {
             server,
             link: Arc::new(Link::new(session.clone())),

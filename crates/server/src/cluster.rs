@@ -1,13 +1,14 @@
 //! A namespace's part in a cluster: the way to other servers, and what they want of this one.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use sockeye_hub::adapter::{
-    Adapter, Answers, Arguments, Flags, Local, Pending, Respond, SocketRecord,
+    Adapter, Answers, Arguments, Flags, Gathered, Local, Pending, Respond, SocketRecord,
 };
 use sockeye_hub::{RoomEvent, Selection};
 use sockeye_net::wheel::sleep;
@@ -19,6 +20,29 @@ use crate::operators::Broadcast;
 /// How long other servers' answers are awaited, unless told otherwise: as long as Node's adapters do.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much longer an adapter may take that keeps the time itself: it may have begun a moment later.
+pub(crate) const ADAPTER_GRACE: Duration = Duration::from_millis(500);
+
+/// What stands for the servers of which an adapter did not even say that they are silent.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// What an adapter has gathered, or that it did not end in time, as it should.
+pub(crate) async fn gathered<T>(pending: Pending<Gathered<T>>, timeout: Duration) -> Gathered<T> {
+    tokio::select! {
+        biased;
+        gathered = pending => gathered,
+        () = sleep(timeout.saturating_add(ADAPTER_GRACE)) => {
+            too_late();
+            Gathered { found: Vec::new(), silent: vec![UNKNOWN.into()] }
+        }
+    }
+}
+
+/// An adapter has not kept its time.
+pub(crate) fn too_late() {
+    tracing::warn!(target: "socket.io-adapter", "the adapter has not answered in time");
+}
+
 /// Is told of rooms.
 pub(crate) type RoomHandler = Box<dyn Fn(RoomEvent<'_>) + Send + Sync>;
 
@@ -28,7 +52,7 @@ impl Namespace {
     /// adapters.
     ///
     /// It is called after the fact, on the thread that made it happen, and must not block. What two
-    /// threads do to one room at a time may be told in either order. Without such a handler, and
+    /// threads do to one room at a time may be told in either order. A panic is logged. Without such a handler, and
     /// without an [adapter](crate::ServerBuilder::adapter), this costs nothing.
     #[doc(alias("create-room", "join-room", "leave-room", "delete-room"))]
     pub fn on_room(mut self, handler: impl Fn(RoomEvent<'_>) + Send + Sync + 'static) -> Self {
@@ -47,10 +71,16 @@ impl namespace::Inner {
             if adapter.is_some() || !self.rooms.is_empty() {
                 let (adapter, handlers) = (adapter.clone(), self.handlers.clone());
                 self.hub.observe(move |event| {
-                    if let Some(adapter) = &adapter {
-                        adapter.room(event);
+                    // A socket that ends must not stop half-way.
+                    let told = catch_unwind(AssertUnwindSafe(|| {
+                        if let Some(adapter) = &adapter {
+                            adapter.room(event);
+                        }
+                        handlers.rooms.iter().for_each(|handler| handler(event));
+                    }));
+                    if told.is_err() {
+                        tracing::error!(?event, "what hears of rooms panicked");
                     }
-                    handlers.rooms.iter().for_each(|handler| handler(event));
                 });
             }
             adapter
@@ -116,6 +146,7 @@ impl Local for Inbound {
         });
         if let Err(error) = asked {
             tracing::error!(target: "socket.io-adapter", %error, "another server's event is lost");
+            gather.asked();
         }
         answers.expect(gather.len());
         let mut time = sleep(timeout);

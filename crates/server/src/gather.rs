@@ -19,6 +19,7 @@ use sockeye_hub::adapter::{Answers, Arguments, Pending};
 use sockeye_net::wheel::{Sleep, sleep};
 use sockeye_socketio::{ArgsError, decode_args, encode};
 
+use crate::cluster::{ADAPTER_GRACE, UNKNOWN, too_late};
 use crate::counter::Counter;
 use crate::emit::{EmitError, class};
 use crate::local::Answer;
@@ -49,7 +50,8 @@ pub struct Missing {
     pub sockets: Vec<Box<str>>,
     /// How many sockets of other servers.
     pub elsewhere: usize,
-    /// Servers that have not even said how many sockets they ask, by what the adapter calls them.
+    /// Servers that have not even said how many sockets they ask, by what the adapter calls them;
+    /// `unknown` stands for all of an adapter that did not end in time.
     pub servers: Vec<Box<str>>,
 }
 
@@ -87,6 +89,8 @@ pub struct Acks<T> {
     id: u64,
     gather: Arc<Gather>,
     timeout: Sleep,
+    /// Time is up, and `timeout` is what the adapter may take longer.
+    late: bool,
     others: Option<Pending<Vec<Box<str>>>>,
     servers: Vec<Box<str>>,
     decode: fn(&Answer) -> Result<T, ArgsError>,
@@ -130,6 +134,7 @@ impl Broadcast {
             id,
             gather: gather.clone(),
             timeout: sleep(timeout),
+            late: false,
             others: None,
             servers: Vec::new(),
             decode: |answer| decode_args(&answer.args, &answer.attachments),
@@ -212,7 +217,11 @@ impl<T> Acks<T> {
             Poll::Ready(None) => true,
             Poll::Pending => false,
         };
-        if !over && Pin::new(&mut self.timeout).poll(cx).is_ready() {
+        if over && self.others.is_none() {
+            return Poll::Ready(None);
+        }
+        if !self.late && Pin::new(&mut self.timeout).poll(cx).is_ready() {
+            (self.late, self.timeout) = (true, sleep(ADAPTER_GRACE));
             self.gather.give_up();
             // What came meanwhile came in time.
             match self.gather.poll(cx) {
@@ -222,6 +231,10 @@ impl<T> Acks<T> {
                     return Poll::Ready(Some(Response { socket, data: (self.decode)(&answer) }));
                 }
             }
+        }
+        if self.late && self.others.is_some() && Pin::new(&mut self.timeout).poll(cx).is_ready() {
+            too_late();
+            (self.servers, self.others) = (vec![UNKNOWN.into()], None);
         }
         if over && self.others.is_none() {
             return Poll::Ready(None);
@@ -341,7 +354,8 @@ impl Gather {
         state.places.insert(places);
     }
 
-    fn asked(&self) {
+    /// Nobody else is asked.
+    pub(crate) fn asked(&self) {
         self.update(|state| state.asked = true);
     }
 

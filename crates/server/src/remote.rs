@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use sockeye_hub::adapter::{Arguments, Gathered, SocketRecord};
 use sockeye_socketio::{ArgsError, decode_args};
 
-use crate::cluster::REQUEST_TIMEOUT;
+use crate::cluster::{REQUEST_TIMEOUT, gathered};
 use crate::emit::EmitError;
 use crate::gather::Responses;
 use crate::namespace;
@@ -134,7 +134,7 @@ impl Broadcast {
         let mut records: Vec<_> = own.map(|socket| socket.record()).collect();
         let mut silent = Vec::new();
         if let Some(others) = others {
-            let others = others.await;
+            let others = gathered(others, timeout).await;
             records.extend(others.found);
             silent = others.silent;
         }

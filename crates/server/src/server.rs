@@ -10,10 +10,12 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use sockeye_handler::Running;
 use sockeye_hub::adapter::Factory;
+use sockeye_net::wheel::sleep;
 
 use crate::builder::ServerBuilder;
 use crate::bundle::Bundle;
 use crate::children::Children;
+use crate::cluster::{REQUEST_TIMEOUT, too_late};
 use crate::config::Config;
 use crate::emit::EmitError;
 use crate::metrics::{Counters, Metrics};
@@ -100,6 +102,18 @@ impl Core {
     /// Runs a handler to its end, or to the end of the server's grace.
     pub(crate) fn spawn(&self, running: Running) {
         self.tasks.spawn(running);
+    }
+
+    /// Closes the adapter of a namespace that is going, in a task of its own.
+    pub(crate) fn close_adapter(&self, namespace: &namespace::Inner) {
+        if let Some(adapter) = namespace.adapter().cloned() {
+            self.tasks.spawn_end(async move { adapter.close().await });
+        }
+    }
+
+    /// A session begins.
+    pub(crate) fn begin(&self) {
+        self.tasks.begin();
     }
 }
 
@@ -242,13 +256,20 @@ impl Server {
     }
 
     /// How many servers the cluster of the namespace `/` has, this one included. 1 without an
-    /// [adapter](crate::ServerBuilder::adapter).
+    /// [adapter](crate::ServerBuilder::adapter), or if that has not answered within 5 s.
     #[doc(alias = "serverCount")]
     pub async fn servers(&self) -> usize {
         let root = self.inner.namespace("/");
         let adapter = root.as_ref().and_then(|namespace| namespace.adapter());
         match adapter {
-            Some(adapter) => adapter.server_count().await,
+            Some(adapter) => tokio::select! {
+                biased;
+                servers = adapter.server_count() => servers,
+                () = sleep(REQUEST_TIMEOUT) => {
+                    too_late();
+                    1
+                }
+            },
             None => 1,
         }
     }
@@ -283,7 +304,8 @@ impl Server {
     /// Closes the server: it accepts no more clients, those that it has get what is queued for them
     /// and are disconnected (`server shutting down`; they hear `transport close` and will try to
     /// reconnect), and what is still going on after the [grace](crate::Builder::grace) is cut off:
-    /// handlers are aborted, clients that do not answer are left alone.
+    /// handlers are aborted, clients that do not answer are left alone. Then the namespaces'
+    /// [adapters](crate::ServerBuilder::adapter) are closed, which are awaited for a grace of their own.
     ///
     /// A client that polls fetches the rest by another poll, so [`listen`](Self::listen) goes on until the
     /// last client is gone: do not drop it before this is ready.
@@ -292,11 +314,9 @@ impl Server {
     /// and with it the abortion of what outlives the grace.
     pub async fn close(&self) {
         self.inner.core.tasks.close(&self.inner.site).await;
-        for namespace in self.inner.all_namespaces() {
-            if let Some(adapter) = namespace.adapter() {
-                adapter.close().await;
-            }
-        }
+        let core = &self.inner.core;
+        self.inner.all_namespaces().for_each(|namespace| core.close_adapter(&namespace));
+        core.tasks.ended(self.inner.site.grace).await;
     }
 
     /// Closes the server gently, as before a deploy: from this call on it opens no sessions (503 with

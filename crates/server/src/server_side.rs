@@ -12,7 +12,7 @@ use sockeye_handler::{
 use sockeye_hub::adapter::{Arguments, Gathered, Pending, Respond};
 use sockeye_socketio::{ArgsError, Body, decode, decode_args, encode};
 
-use crate::cluster::REQUEST_TIMEOUT;
+use crate::cluster::{REQUEST_TIMEOUT, gathered};
 use crate::emit::EmitError;
 use crate::extract::{EventName, State};
 use crate::namespace::{self, Namespace};
@@ -110,7 +110,7 @@ impl Broadcast {
         let answers = self.others().map(|others| others.server_side_emit_with_acks(event, timeout));
         Ok(Box::pin(async move {
             let Some(answers) = answers else { return Gathered::default() };
-            let Gathered { found, silent } = answers.await;
+            let Gathered { found, silent } = gathered(answers, timeout).await;
             let decode = |answer: Arguments| decode_args(&answer.json, &answer.attachments);
             Gathered { found: found.into_iter().map(decode).collect(), silent }
         }))

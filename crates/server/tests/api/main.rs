@@ -9,6 +9,7 @@ mod loopback;
 
 mod acks;
 mod acks_many;
+mod adapters;
 mod backpressure;
 mod bad_frames;
 mod bad_manners;

@@ -80,3 +80,22 @@ async fn middleware_listeners_and_hooks_that_panic() {
     peer.send_text("42/hook,1[\"e\"]").await;
     peer.expect_text("43/hook,1[]").await;
 }
+
+/// What is told of rooms may panic in the midst of a socket's end, which goes on.
+#[tokio::test]
+async fn what_hears_of_rooms_and_panics_leaves_nothing_behind() {
+    let rooms = Namespace::matching("/room-{n}")
+        .on_room(|_| panics())
+        .on("join", |socket: Socket| socket.join("a") && socket.join("b"));
+    let server = serve(Server::builder().namespace(root()).namespace(rooms)).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    for n in 0..3 {
+        let path = format!("/room-{n}");
+        peer.join(&path).await;
+        peer.send_text(&format!("42{path},0[\"join\"]")).await;
+        peer.expect_text(&format!("43{path},0[true]")).await;
+        peer.send_text(&format!("41{path},")).await;
+        sync(&mut peer).await;
+        assert!(server.of(&path).is_none());
+    }
+}
