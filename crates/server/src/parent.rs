@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use sockeye_hub::adapter::Flags;
 
 use crate::children::{Children, Parent};
 use crate::emit::EmitError;
@@ -20,12 +21,14 @@ pub struct ParentBroadcast {
     parent: Arc<Parent>,
     rooms: Vec<String>,
     except: Vec<String>,
-    volatile: bool,
+    flags: Flags,
+    local: bool,
 }
 
 impl ParentBroadcast {
     pub(crate) fn new(children: Arc<Children>, parent: Arc<Parent>) -> Self {
-        Self { children, parent, rooms: Vec::new(), except: Vec::new(), volatile: false }
+        let (rooms, except) = (Vec::new(), Vec::new());
+        Self { children, parent, rooms, except, flags: Flags::default(), local: false }
     }
 
     /// Also the sockets in these rooms, of each namespace; without any room, it is everyone.
@@ -43,11 +46,24 @@ impl ParentBroadcast {
 
     /// Drops the event for sockets that cannot be written to right now, instead of queueing it.
     pub fn volatile(mut self) -> Self {
-        self.volatile = true;
+        self.flags.volatile = true;
         self
     }
 
-    /// Sends an event to all of them, encoded once for each namespace.
+    /// Whether the event may be compressed, where a socket's transport does that. Default: yes.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.compress = compress;
+        self
+    }
+
+    /// Only the sockets of this server, where there are [others](crate::ServerBuilder::adapter).
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// Sends an event to all of them, encoded once for each namespace. On other servers it reaches the
+    /// namespaces that exist here, too, as in Node.
     ///
     /// # Errors
     ///
@@ -59,12 +75,14 @@ impl ParentBroadcast {
         Ok(())
     }
 
-    /// The same sockets, by namespace, in no order.
+    /// The same sockets, by namespace, in no order: for whatever else a [`Broadcast`] can do, such as
+    /// [asking them](Broadcast::emit_with_acks).
     pub fn each(&self) -> Vec<Broadcast> {
         let children = self.children.list(Some(&self.parent)).into_iter();
         let broadcasts = children.map(|namespace| {
             let broadcast = Broadcast::new(namespace).to(&self.rooms[..]).except(&self.except[..]);
-            if self.volatile { broadcast.volatile() } else { broadcast }
+            let broadcast = broadcast.with(self.flags, None);
+            if self.local { broadcast.local() } else { broadcast }
         });
         broadcasts.collect()
     }

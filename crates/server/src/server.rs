@@ -162,9 +162,9 @@ impl Server {
         self.emit("message", data)
     }
 
-    /// The sockets of a namespace, if there is such a namespace.
     /// The sockets of a namespace, if there is such a namespace. A [dynamic](crate::Namespace::matching) one is
-    /// there while a client is.
+    /// there while a client is; when it has gone and come again, what this returned before reaches nobody
+    /// in the new one.
     pub fn of(&self, path: &str) -> Option<Broadcast> {
         self.inner.namespace(path).map(Broadcast::new)
     }

@@ -49,6 +49,8 @@ async fn children_by_pattern_share_handlers_and_nothing_else() {
         peer.expect_text("42/room-7,[\"in a\",1]").await;
         parent.clone().except("a").emit("not in a", 2).unwrap();
         peer.expect_text("42/room-8,[\"not in a\",2]").await;
+        parent.clone().to("a").compress(false).local().volatile().emit("some", ()).unwrap();
+        peer.expect_text("42/room-7,[\"some\"]").await;
         parent.emit("all", ()).unwrap();
         let mut all = [peer.recv_text().await, peer.recv_text().await];
         all.sort();
