@@ -314,6 +314,45 @@ fn ten_thousand_visits_by_every_way_leave_nothing() {
 }
 
 #[test]
+fn ten_thousand_dynamic_namespaces_leave_nothing() {
+    alone("ten_thousand_dynamic_namespaces_leave_nothing", || {
+        let rooms = Namespace::matching("/room-{n}")
+            .middleware(|socket: Socket| async move {
+                tokio::task::yield_now().await;
+                if socket.namespace().ends_with('7') { Err("no sevens") } else { Ok(()) }
+            })
+            .on_connect(|socket: Socket| async move {
+                socket.join(socket.namespace());
+                tokio::task::yield_now().await;
+            });
+        let builder = |builder: ServerBuilder| builder.namespace(rooms);
+        let host = Host::with(Face::Listener, Threads::Two, builder);
+        let visits = |names: std::ops::Range<usize>| {
+            for n in names.step_by(16) {
+                let mut client = host.client();
+                for n in n..n + 16 {
+                    send(&mut client, 0x81, format!("40/room-{n},").as_bytes());
+                    let answer = if n % 10 == 7 { '4' } else { '0' };
+                    expect(&mut client, format!("4{answer}/room-{n},").as_bytes());
+                    // It leaves, or stays until it goes, or goes while it is being let in.
+                    if n % 3 == 0 && n % 10 != 7 {
+                        send(&mut client, 0x81, format!("41/room-{n},").as_bytes());
+                    }
+                }
+                send(&mut client, 0x81, format!("40/room-late-{n},").as_bytes());
+            }
+            host.await_clients(0);
+            until("no namespace", || host.io.namespaces() == ["/"]);
+        };
+        host.warm_up();
+        visits(0..1600);
+        let start = HEAP.quiet();
+        visits(1600..11_200);
+        HEAP.await_level(&start, REMAINDER, "after 10 000 namespaces");
+    });
+}
+
+#[test]
 fn a_broadcast_costs_the_same_whatever_its_audience() {
     alone("a_broadcast_costs_the_same_whatever_its_audience", || {
         let few = broadcast(10);
