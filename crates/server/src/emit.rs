@@ -102,7 +102,8 @@ impl Socket {
             // Held back until the socket is connected, or refused.
             return Ok(self.deliver_or_disconnect(&packet, Class::Data, Source::Own)?);
         }
-        let heard = self.is_heard().then(|| packet.clone());
+        let observer = self.inner.namespace.server.observer();
+        let told = (observer.is_some() || self.is_heard()).then(|| packet.clone());
         let mut entry = Some(Entry::Packet(packet));
         let pushed = poll_fn(|cx| {
             if self.is_connected() {
@@ -117,8 +118,13 @@ impl Socket {
             // The socket may leave its namespace while the session stays.
             _ = self.closed() => Err(EmitError::Disconnected),
         };
-        if let (Ok(()), Some(packet)) = (&outcome, heard) {
-            self.heard(&packet);
+        if let (Ok(()), Some(packet)) = (&outcome, told) {
+            if let Some(observer) = observer {
+                observer.sent(self, &packet);
+            }
+            if self.is_heard() {
+                self.heard(&packet);
+            }
         }
         outcome
     }

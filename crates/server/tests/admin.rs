@@ -160,6 +160,9 @@ async fn each_socket_and_event_is_told() {
     assert_eq!(sent[..3], [json!("/"), json!(id), json!(["heard", "you", [1, 2]])]);
 
     let socket = io.to(&id).sockets().remove(0);
+    socket.emit_wait("waited", 3).await.unwrap();
+    let sent = page.event("event_sent").await;
+    assert_eq!(sent[..3], [json!("/"), json!(id), json!(["waited", 3])]);
     socket.set_data(&json!({ "name": "Ann" })).unwrap();
     let updated = page.event("socket_updated").await;
     assert_eq!(updated, [json!({ "id": id, "nsp": "/", "data": { "name": "Ann" } })]);
