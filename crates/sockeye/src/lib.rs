@@ -43,6 +43,7 @@ async fn main() -> std::io::Result<()> {
 //! - `axum` (default): the Socket.IO server as an axum router.
 //! - `admin`: `ServerBuilder::admin`, for the official Admin UI.
 //! - `prometheus`: `Server::prometheus`, the server's counts in Prometheus' format.
+//! - `regex`: `Namespace::regex`, dynamic namespaces by regular expression.
 
 pub use bytes::Bytes;
 #[cfg(feature = "tls")]
