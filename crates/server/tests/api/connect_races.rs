@@ -1,12 +1,15 @@
 //! Clients and servers that do not wait for a middleware's answer.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
-use sockeye_server::{DisconnectReason, Namespace, Socket};
+use sockeye_server::{DisconnectReason, Namespace, Server, Socket};
 use sockeye_testkit::peer::{Message, Peer};
 use tokio::sync::Semaphore;
 
-use crate::harness::{journal, root, serve_namespace, sync, with_reasons, with_sockets, within};
+use crate::harness::{
+    journal, root, serve, serve_namespace, sync, until, with_reasons, with_sockets, within,
+};
 
 /// Lets nobody through before a permit is added.
 fn gate() -> Arc<Semaphore> {
@@ -235,4 +238,93 @@ async fn a_handler_that_ends_the_connection_and_agrees() {
         reasons.expect(["server namespace disconnect"]).await;
         reasons.expect_nothing();
     }
+}
+
+/// How far the connect handlers of one socket have come, and how often it has been disconnected.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Visit {
+    begun: u32,
+    ended: u32,
+    left: u32,
+}
+
+#[derive(Clone, Default)]
+struct Visits(Arc<Mutex<HashMap<String, Visit>>>);
+
+impl Visits {
+    fn of<T>(&self, socket: &Socket, note: impl FnOnce(&mut Visit) -> T) -> T {
+        note(self.0.lock().unwrap().entry(socket.id().to_owned()).or_default())
+    }
+}
+
+/// Clients and the server leave and end sockets at whatever moment: the connect handlers of each that was let
+/// in ran once, its disconnect handler once and behind them, and no namespace stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_whenever_is_told_of_once() {
+    async fn yields(count: u8) {
+        for _ in 0..count {
+            tokio::task::yield_now().await;
+        }
+    }
+    let visits = Visits::default();
+    let (begin, end, leave) = (visits.clone(), visits.clone(), visits.clone());
+    // By the first characters of a random id, so each in its own way.
+    let way = |socket: &Socket, of: usize| socket.id().as_bytes()[of] % 8;
+    let rooms = Namespace::matching("/room-{n}")
+        .middleware(move |socket: Socket| async move {
+            yields(way(&socket, 0)).await;
+            match way(&socket, 1) {
+                0 => return Err("no"),
+                1 => socket.disconnect(),
+                _ => {}
+            }
+            Ok(())
+        })
+        .on_connect(move |socket: Socket| begin.of(&socket, |visit| visit.begun += 1))
+        .on_connect(move |socket: Socket| {
+            let end = end.clone();
+            async move {
+                yields(way(&socket, 2)).await;
+                if way(&socket, 3) == 0 {
+                    socket.disconnect();
+                }
+                end.of(&socket, |visit| visit.ended += 1);
+                assert_ne!(way(&socket, 4), 0, "on purpose, within a test");
+            }
+        })
+        .on_disconnect(move |socket: Socket| {
+            leave.of(&socket, |visit| {
+                assert_eq!((visit.begun, visit.ended), (1, 1));
+                visit.left += 1;
+            })
+        });
+    let server = Arc::new(serve(Server::builder().namespace(root()).namespace(rooms)).await);
+    let clients = (0..4_usize).map(|client| {
+        let server = server.clone();
+        tokio::spawn(async move {
+            for n in 0..100 {
+                let mut peer = Peer::engineio(server.address).await;
+                for room in 0..4 {
+                    let path = format!("/room-{}", (n + room) % 6);
+                    peer.send_text(&format!("40{path},")).await;
+                    yields((n * 3 + client) as u8 % 16).await;
+                    match (n + client) % 4 {
+                        0 => peer.send_text(&format!("41{path},")).await,
+                        1 => server.of(&path).iter().for_each(|room| room.disconnect()),
+                        _ => {}
+                    }
+                }
+                if n % 3 == 0 {
+                    peer.finish().await;
+                }
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    until(|| server.clients() == 0 && server.namespaces() == ["/"]).await;
+    let told = Visit { begun: 1, ended: 1, left: 1 };
+    until(|| visits.0.lock().unwrap().values().all(|visit| *visit == told)).await;
+    assert!(visits.0.lock().unwrap().len() > 100);
 }

@@ -6,6 +6,7 @@ use sockeye_server::{Server, Socket};
 use sockeye_testkit::peer::{Message, Peer};
 
 use crate::harness::{FACES, root, with_sockets, within};
+use crate::loopback::Bus;
 
 const EMITTERS: usize = 4;
 const EVENTS: usize = 1000;
@@ -30,13 +31,14 @@ fn to_each(_: &Server, sockets: &[Socket], data: (usize, usize)) {
 
 /// By turns in all the ways, and with attachments now and then.
 fn mixed(io: &Server, sockets: &[Socket], (emitter, n): (usize, usize)) {
-    match n % 5 {
+    match n % 6 {
         0 => to_everyone(io, sockets, (emitter, n)),
         1 => to_a_room(io, sockets, (emitter, n)),
         2 => to_each(io, sockets, (emitter, n)),
         3 => {
             io.except("nobody").emit("n", (emitter, n, bytes::Bytes::from_static(b"b"))).unwrap();
         }
+        4 => drop(io.local().emit_with_acks::<()>("n", (emitter, n)).unwrap()),
         _ => {
             for socket in sockets {
                 socket.to(socket.id()).emit("not to itself", ()).unwrap();
@@ -55,6 +57,8 @@ async fn check(peer: &mut Peer) {
             Some(event) => (true, event),
             None => (false, text.strip_prefix("42").unwrap()),
         };
+        // Those that want answers have an id.
+        let event = event.trim_start_matches(|digit: char| digit.is_ascii_digit());
         let args: Vec<serde_json::Value> = serde_json::from_str(event).unwrap();
         assert_eq!(args[0], "n");
         let number = |arg: &serde_json::Value| usize::try_from(arg.as_u64().unwrap()).unwrap();
@@ -72,9 +76,15 @@ async fn check(peer: &mut Peer) {
 async fn each_emitters_events_arrive_in_order() {
     let kinds: [Emit; 4] = [to_everyone, to_a_room, to_each, mixed];
     for face in FACES {
-        for emit in kinds {
-            let (namespace, mut joined) = with_sockets(root());
-            let builder = Server::builder().namespace(namespace).max_buffered_bytes(64 << 20);
+        for (kind, emit) in kinds.into_iter().chain([mixed as Emit]).enumerate() {
+            let (mut namespace, mut joined) = with_sockets(root());
+            let mut builder = Server::builder().max_buffered_bytes(64 << 20);
+            if kind == kinds.len() {
+                // By the ways that exist only where somebody listens, and where there are other servers.
+                namespace = namespace.on_any_outgoing(|_: Socket| ());
+                builder = builder.adapter(Bus::default().factory("a", true));
+            }
+            let builder = builder.namespace(namespace);
             let server = face.serve(builder).await;
             let (mut peers, mut sockets) = (Vec::new(), Vec::new());
             for _ in 0..CLIENTS {
