@@ -142,6 +142,10 @@ impl Children {
         child.sockets -= 1;
         if child.sockets == 0 && self.core.config.cleanup_empty_namespaces {
             let removed = children.remove(&*namespace.path);
+            if children.capacity() > 64 && children.len() < children.capacity() / 8 {
+                let len = children.len();
+                children.shrink_to(2 * len);
+            }
             drop(children);
             tracing::debug!(
                 target: "socket.io:parent-namespace", namespace = &*namespace.path, "is gone: nobody is in it"
@@ -194,5 +198,26 @@ impl fmt::Debug for Names {
             Self::Regex(regex) => regex.fmt(f),
             Self::Function(_) => f.write_str("Function(..)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_table_gives_its_memory_back() {
+        let core = Arc::new(Core::new(Config::default(), None, None));
+        let names = Names::Pattern(Pattern::parse("/{n}").expect("a pattern"));
+        let children =
+            Children::new(vec![("/{n}".into(), names, Handlers::default())], Vec::new(), core);
+        let parent = &children.parents[0];
+        let create = |n: usize| children.create(&format!("/{n}"), parent, Captures::default());
+        let all: Vec<_> = (0..2000).map(|n| create(n).expect("there is room")).collect();
+        assert!(children.lock().capacity() >= 2000);
+        all.iter().for_each(|namespace| namespace.left());
+        assert_eq!(children.len(), 0);
+        assert!(children.lock().capacity() <= 128);
     }
 }

@@ -14,6 +14,9 @@ use crate::namespace;
 use crate::operators::{Broadcast, Rooms};
 use crate::socket::Socket;
 
+/// The most sockets that are described before others may have the thread: some milliseconds' work.
+const DESCRIBED_AT_ONCE: usize = 256;
+
 /// A socket of this or another server, as it was when it was
 /// [fetched](Broadcast::fetch_sockets), and what can be done to it from here.
 ///
@@ -130,8 +133,15 @@ impl Broadcast {
     pub async fn fetch_sockets(&self) -> Gathered<RemoteSocket> {
         let timeout = self.own_timeout().unwrap_or(REQUEST_TIMEOUT);
         let others = self.others().map(|others| others.fetch_sockets(&self.by_name(), timeout));
-        let own = self.sockets().into_iter().filter(Socket::is_connected);
-        let mut records: Vec<_> = own.map(|socket| socket.record()).collect();
+        let mut records = Vec::new();
+        for (count, socket) in self.sockets().into_iter().enumerate() {
+            if count % DESCRIBED_AT_ONCE == DESCRIBED_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            if socket.is_connected() {
+                records.push(socket.record());
+            }
+        }
         let mut silent = Vec::new();
         if let Some(others) = others {
             let others = gathered(others, timeout).await;

@@ -96,3 +96,17 @@ async fn events_that_cannot_be_emitted() {
     assert!(matches!(socket.emit("e", ()), Err(EmitError::Disconnected)));
     assert!(matches!(socket.emit_wait("e", ()).await, Err(EmitError::Disconnected)));
 }
+
+/// Who describes thousands of sockets lets others have the thread in between.
+#[tokio::test]
+async fn fetching_many_sockets_holds_nobody_up() {
+    let server = serve_namespace(root()).await;
+    let mut peers = Vec::new();
+    for _ in 0..300 {
+        peers.push(Peer::socketio(server.address).await);
+    }
+    let other = tokio::spawn(async {});
+    let fetched = server.everyone().fetch_sockets().await;
+    assert_eq!(fetched.found.len(), 300);
+    assert!(other.is_finished());
+}
