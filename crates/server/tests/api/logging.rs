@@ -121,7 +121,7 @@ async fn a_life_is_told_under_the_scopes_of_node_and_without_its_secrets() {
         &[" socket.io:socket: an ack comes", &socket, "ack=0"],
         &["WARN ", " socket.io:socket: ", &socket, "event=\"fails\"", "broken"],
         &[" socket.io:client: the session ends"],
-        &[" socket.io:socket: leaves the namespace", &socket, "reason=\"parse error\""],
+        &[" socket.io:socket: leaves the namespace", &socket, "reason=\"forced close\""],
     ] {
         log.line(parts);
     }
