@@ -279,14 +279,15 @@ async fn speak_http<E: Endpoint>(
         secured = gate.secure(stream, peer) => secured,
         _ = closing.wait_for(|closing| *closing) => return None,
     };
-    let stream = match secured {
-        Ok(io) => Rewind::new(io),
+    let io = match secured {
+        Ok(io) => io,
         Err(why) => {
             gate.turn_away(peer, why);
             return None;
         }
     };
-    let is_secure = stream.get_ref().is_secure();
+    let is_secure = io.is_secure();
+    let stream = Rewind::new(io);
     #[cfg(not(feature = "http2"))]
     let mut first_head = FirstHead::None;
     #[cfg(feature = "http2")]

@@ -103,7 +103,6 @@ impl Io {
     }
 
     /// Whether it is TLS of ours.
-    #[cfg(feature = "http2")]
     pub(crate) fn is_secure(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Kind::Whole(Whole::Tls(_)) = &self.kind {
