@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_table_gives_its_memory_back() {
-        let core = Arc::new(Core::new(Config::default(), None, None));
+        let core = Arc::new(Core::new(Config::default(), None, None, None));
         let names = Names::Pattern(Pattern::parse("/{n}").expect("a pattern"));
         let children =
             Children::new(vec![("/{n}".into(), names, Handlers::default())], Vec::new(), core);

@@ -25,6 +25,7 @@ impl<S> Rewind<S> {
         Self { stream, seen: [0; MOST], next: 0, end: 0 }
     }
 
+    #[cfg(feature = "http2")]
     pub(crate) fn get_ref(&self) -> &S {
         &self.stream
     }
