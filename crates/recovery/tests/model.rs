@@ -265,6 +265,8 @@ mod disk {
                 if matches!(step, Step::Kill) {
                     world.log = memory(limits);
                     world.log = open_disk(dir.path(), limits, world.now);
+                    // Opened, it holds what it held: sessions that were not away then count now.
+                    world.log.tidy(world.now);
                     world.clients.iter_mut().for_each(|client| client.visit = None);
                 } else {
                     world.step(step)?;

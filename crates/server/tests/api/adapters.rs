@@ -123,7 +123,7 @@ async fn each_one_is_closed_and_not_awaited_for_ever() {
 #[tokio::test]
 async fn the_last_childs_is_closed_too() {
     let mute = Mute::default();
-    let rooms = rooms().on("stay", || pending::<()>());
+    let rooms = rooms().on("stay", pending::<()>);
     let server = serve(builder(&mute).namespace(rooms)).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     peer.join("/room-1").await;
