@@ -153,6 +153,7 @@ fn json_is_one_text() {
     for (json, why) in [
         ("", Malformed::Syntax),
         ("{} ]", Malformed::Syntax),
+        (r#"[2,"/",["e"],7]"#, Malformed::Syntax),
         (r#"{"nsp":"/"}"#, Malformed::Type),
         (r#"{"type":5,"nsp":"/"}"#, Malformed::Type),
         (r#"{"type":1}"#, Malformed::Namespace),

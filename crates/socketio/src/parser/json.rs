@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{Message, Parsed, Parser};
 use crate::{
     Error, Kind, Limits, Malformed,
+    packet::JSON_SPACE,
     plain::{behind_placeholder, end_of_string},
     surrogates::mend,
 };
@@ -59,6 +60,10 @@ impl Parser for JsonParser {
         }
         let Message::Text(text) = message else { return Err(Malformed::Form.into()) };
         let text = mend(&text);
+        // An array of the fields is no packet, though Serde takes it for one.
+        if !text.trim_start_matches(JSON_SPACE).starts_with('{') {
+            return Err(Malformed::Syntax.into());
+        }
         let fields: Fields<'_> = serde_json::from_str(&text).map_err(|_| Malformed::Syntax)?;
         let kind = match fields.kind.map(RawValue::get) {
             Some("0") => Kind::Connect,
