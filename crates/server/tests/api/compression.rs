@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sockeye_server::deflate::{self, Compression, Compressor, Context, WindowBits};
 use sockeye_server::engine::{Connection, Engine};
-use sockeye_server::{Args, Data, Namespace, Server, ServerBuilder};
+use sockeye_server::{Args, Data, JsonParser, MsgpackParser, Namespace, Server, ServerBuilder};
 use sockeye_testkit::peer::{Message, Peer, TARGET};
 use sockeye_testkit::polling::Polling;
 use sockeye_websocket::OpCode;
@@ -223,6 +223,100 @@ async fn a_broadcast_reaches_everybody_in_the_form_that_was_agreed_on() {
         assert_eq!(peer.recv_frame().await.0, COMPRESSED_TEXT);
     }
     assert_eq!(as_it_is.recv_frame().await.0, TEXT);
+}
+
+/// In revision 3 binary has a type before it, or is base64 behind two letters.
+#[tokio::test]
+async fn revision_3_is_compressed_in_its_own_forms() {
+    const TARGET_V3: &str = "/socket.io/?EIO=3&transport=websocket";
+    for config in [deflate::Config::default(), takeover()] {
+        let server = serve(builder().allow_eio3(true).per_message_deflate(config)).await;
+        let (mut native, _) = socketio(&server, OFFER).await;
+        let (mut peer, answer) = engineio(&server, TARGET_V3, OFFER).await;
+        assert!(answer.is_some());
+        let (mut base64, _) = engineio(&server, &format!("{TARGET_V3}&b64=1"), OFFER).await;
+        peer.expect_text("40").await;
+        base64.expect_text("40").await;
+        let binary = vec![b'b'; 3000];
+        let event = "451-[\"e\",{\"_placeholder\":true,\"num\":0}]";
+        for _ in 0..2 {
+            server.emit("e", Bytes::from(binary.clone())).unwrap();
+            for peer in [&mut native, &mut peer, &mut base64] {
+                peer.expect_text(event).await;
+            }
+            native.expect_binary(&binary).await;
+            peer.expect_binary(&[&[4], &binary[..]].concat()).await;
+            base64.expect_text(&format!("b4{}", "YmJi".repeat(1000))).await;
+        }
+        server.emit("e", Bytes::from(binary)).unwrap();
+        for (peer, first) in [(&mut peer, COMPRESSED_BINARY), (&mut base64, COMPRESSED_TEXT)] {
+            peer.recv_frame().await;
+            assert_eq!(peer.recv_frame().await.0, first);
+        }
+        // And the other way.
+        let (mut peer, _) = engineio(&server, TARGET_V3, OFFER).await;
+        peer.expect_text("40").await;
+        peer.send_text("451-2[\"echo\",{\"_placeholder\":true,\"num\":0}]").await;
+        peer.send_bytes(&compressed(OpCode::Binary, &[&[4], &[9; 3000][..]].concat())).await;
+        peer.expect_text("461-2[{\"_placeholder\":true,\"num\":0}]").await;
+        peer.expect_binary(&[&[4], &[9; 3000][..]].concat()).await;
+    }
+}
+
+/// The threshold is that of the messages which the client's parser makes.
+#[tokio::test]
+async fn other_parsers_are_compressed_in_their_own_forms() {
+    for config in [deflate::Config::default(), takeover()] {
+        let builder = builder().also_parser(MsgpackParser).also_parser(JsonParser);
+        let server = serve(builder.per_message_deflate(config)).await;
+        let (mut native, _) = socketio(&server, OFFER).await;
+        let (mut msgpack, _) = engineio(&server, TARGET, OFFER).await;
+        msgpack.send_binary(b"\x82\xa4type\x00\xa3nsp\xa1/").await;
+        let (mut json, _) = engineio(&server, TARGET, OFFER).await;
+        json.send_text("4{\"type\":0,\"nsp\":\"/\"}").await;
+        msgpack.recv().await;
+        json.recv_text().await;
+
+        let text = "text".repeat(500);
+        let binary = Bytes::from(vec![7; 2000]);
+        let sevens = "7,".repeat(1999) + "7";
+        for round in 0..3 {
+            server.emit("e", (&text, binary.clone())).unwrap();
+            let packed = [
+                b"\x83\xa4type\x02\xa4data\x93\xa1e\xda\x07\xd0",
+                text.as_bytes(),
+                b"\xc5\x07\xd0",
+                &binary,
+                b"\xa3nsp\xa1/",
+            ]
+            .concat();
+            let said = format!(
+                "4{{\"type\":2,\"data\":[\"e\",\"{text}\",{{\"type\":\"Buffer\",\"data\":[{sevens}]}}],\
+                 \"nsp\":\"/\"}}"
+            );
+            if round < 2 {
+                msgpack.expect_binary(&packed).await;
+                json.expect_text(&said).await;
+            } else {
+                assert_eq!(msgpack.recv_frame().await.0, COMPRESSED_BINARY);
+                assert_eq!(json.recv_frame().await.0, COMPRESSED_TEXT);
+            }
+            let event = format!("451-[\"e\",\"{text}\",{{\"_placeholder\":true,\"num\":0}}]");
+            native.expect_text(&event).await;
+            native.expect_binary(&binary).await;
+        }
+        // Of 995 bytes, one parser makes 1005, one 1019 and one 1033.
+        let (data, _) = event(1005);
+        server.emit("e", &data).unwrap();
+        assert_eq!(native.recv_frame().await.0, TEXT);
+        assert_eq!(msgpack.recv_frame().await.0, BINARY);
+        assert_eq!(json.recv_frame().await.0, COMPRESSED_TEXT);
+        // And the other way.
+        let (mut msgpack, _) = engineio(&server, TARGET, OFFER).await;
+        let connect = b"\x82\xa4type\x00\xa3nsp\xa1/";
+        msgpack.send_bytes(&compressed(OpCode::Binary, connect)).await;
+        msgpack.recv().await;
+    }
 }
 
 #[tokio::test]
