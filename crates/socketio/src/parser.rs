@@ -59,15 +59,18 @@ pub use msgpack::MsgpackParser;
 /// # Ok::<_, Error>(())
 /// ```
 pub trait Parser: Send + Sync {
-    /// The messages that a packet of the server's becomes. No message at all: it has no form here, and
-    /// is not sent.
+    /// The messages that a packet of the server's becomes. No message at all, or a panic: it has no form
+    /// here, and is not sent.
+    ///
+    /// Text should not hold U+001E, which separates the packets of a poll: a client that polls is not sent
+    /// such a message, while one with a websocket is. JSON escapes it.
     fn encode(&self, packet: &Parsed) -> Vec<Message>;
 
     /// Reads a packet from one message.
     ///
     /// # Errors
     ///
-    /// The session is over: [`Malformed`](crate::Malformed) has the reasons.
+    /// The session is over: [`Malformed`](crate::Malformed) has the reasons. So it is after a panic.
     fn decode(&self, message: Message, limits: &Limits) -> Result<Parsed, Error>;
 
     /// Whether this is the first message of a client that speaks this form. A server with several

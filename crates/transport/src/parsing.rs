@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sockeye_hub::Packet;
-use sockeye_socketio::Parser;
 use sockeye_socketio::parser::{Message, Parsed};
+use sockeye_socketio::{Error, Limits, Malformed, Parser};
 
 /// A parser of a server's, which its sessions share.
 pub struct Parsing {
@@ -27,11 +28,31 @@ impl Parsing {
         &*self.parser
     }
 
+    /// Reads a packet. A parser that panics could not read it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parser::decode`].
+    pub fn decode(&self, message: Message, limits: &Limits) -> Result<Parsed, Error> {
+        let decode = AssertUnwindSafe(|| self.parser.decode(message, limits));
+        catch_unwind(decode).unwrap_or_else(|_| {
+            tracing::error!(target: "socket.io-parser", "a parser panicked at what it read");
+            Err(Malformed::Other.into())
+        })
+    }
+
     /// The messages of a packet, which the default parser has written.
+    ///
+    /// It is called wherever the packet is written to somebody for the first time, which may be in the
+    /// task of another session or in the middle of a broadcast: no panic of a parser may go there.
     pub(crate) fn encode(&self, text: &str, attachments: &[Bytes]) -> Vec<Arc<Packet>> {
-        let messages = Parsed::from_text(text, attachments)
-            .map(|packet| self.parser.encode(&packet))
-            .unwrap_or_default();
+        let encode = |packet| {
+            catch_unwind(AssertUnwindSafe(|| self.parser.encode(&packet))).unwrap_or_else(|_| {
+                tracing::error!(target: "socket.io-parser", "a parser panicked at what it wrote");
+                Vec::new()
+            })
+        };
+        let messages = Parsed::from_text(text, attachments).map(encode).unwrap_or_default();
         if messages.is_empty() {
             tracing::warn!(target: "socket.io-parser", "a packet has no form in the client's parser");
         }

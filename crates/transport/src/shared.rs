@@ -200,6 +200,13 @@ impl Shared {
         match self.parsed(entry) {
             Some(parsed) => {
                 for packet in parsed {
+                    if self.revision() == Revision::V4 && splits(packet) {
+                        tracing::error!(
+                            target: "socket.io-parser",
+                            "a parser's text holds U+001E, which cannot be polled: it is left out"
+                        );
+                        continue;
+                    }
                     Entry::Packet(packet.clone()).encode_payload(payload);
                 }
             }
@@ -233,6 +240,12 @@ impl Shared {
         self.open.store(false, Ordering::Release);
         *self.closing.get_or_init(|| reason)
     }
+}
+
+/// Whether its client would take it for several, were it polled: what the default parser writes is JSON, which
+/// escapes the separator, but any other may write what it likes.
+fn splits(packet: &Packet) -> bool {
+    packet.text().contains(&(payload::SEPARATOR as u8))
 }
 
 /// Puts an entry's WebSocket form into the cork, as it is without compression.

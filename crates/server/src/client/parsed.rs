@@ -30,7 +30,7 @@ impl Client {
                 None => self.native = true,
             }
         }
-        let decoded = session.parsing()?.parser().decode(message, &config.socketio);
+        let decoded = session.parsing()?.decode(message, &config.socketio);
         let event = decoded.as_ref().map_err(|error| *error);
         let event = event.and_then(|parsed| self.protocol.receive_parsed(&config.socketio, parsed));
         Some(match event {

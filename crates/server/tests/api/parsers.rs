@@ -1,8 +1,11 @@
 //! Clients of several parsers on one server.
 
 use bytes::Bytes;
+use sockeye_server::parser::{self, Parsed, Parser};
 use sockeye_server::{Args, Data, JsonParser, MsgpackParser, Namespace, Server, Socket};
+use sockeye_socketio::{Error, Limits, Malformed};
 use sockeye_testkit::peer::{Message, Peer, http};
+use sockeye_testkit::polling::Polling;
 
 use crate::harness::{root, serve, sync, until};
 
@@ -93,4 +96,68 @@ async fn polling_carries_binary_as_base64() {
     assert_eq!(http(server.address, &post).await.text(), "ok");
     let poll = http(server.address, &format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
     assert!(poll.text().starts_with("bg6R0eXBlAKRkYXRhgqNzaWS0"), "{}", poll.text());
+}
+
+/// Its client begins with `!`; what comes behind that, and what goes to the client, is the default form, its
+/// escapes undone. It panics at what says so.
+struct Shouting;
+
+impl Parser for Shouting {
+    fn encode(&self, packet: &Parsed) -> Vec<parser::Message> {
+        assert!(!packet.data.contains("panic"), "on purpose, within a test");
+        let kind = char::from(packet.kind.as_byte());
+        let data = packet.data.replace("\\u001e", "\u{1e}");
+        vec![parser::Message::Text(format!("!{kind}{data}"))]
+    }
+
+    fn decode(&self, message: parser::Message, _: &Limits) -> Result<Parsed, Error> {
+        let parser::Message::Text(text) = message else { return Err(Malformed::Form.into()) };
+        assert!(!text.contains("panic"), "on purpose, within a test");
+        Parsed::from_text(&text[1..], &[]).ok_or(Malformed::Other.into())
+    }
+
+    fn recognizes(&self, first: &parser::Message) -> bool {
+        matches!(first, parser::Message::Text(text) if text.starts_with('!'))
+    }
+}
+
+/// Nobody else's session is touched, in whose wake-up it may be that the packet is encoded.
+#[tokio::test]
+async fn a_parser_that_panics_costs_its_own_client_a_packet() {
+    let server = serve(Server::builder().also_parser(Shouting).namespace(chat())).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("4!0").await;
+    assert!(peer.recv_text().await.starts_with("4!0{\"sid\":\""));
+    let (mut native, _) = Peer::socketio(server.address).await;
+    sync(&mut native).await;
+    let lobby = server.of("/").unwrap().to("lobby");
+    lobby.emit("e", "panic").unwrap();
+    lobby.emit("e", "calm").unwrap();
+    native.expect_text("42[\"e\",\"panic\"]").await;
+    native.expect_text("42[\"e\",\"calm\"]").await;
+    peer.expect_text("4!2[\"e\",\"calm\"]").await;
+    // What it cannot read because it panics ends the client in good order, as what is malformed does.
+    peer.send_text("4!2[\"panic\"]").await;
+    peer.expect_close(1005).await;
+    sync(&mut native).await;
+    assert_eq!(server.metrics().violations, 1);
+}
+
+/// It would be read as several packets, of which clients could choose the second.
+#[tokio::test]
+async fn the_separator_of_payloads_is_never_polled() {
+    let server = serve(Server::builder().also_parser(Shouting).namespace(chat())).await;
+    let polling = Polling::open(server.address).await;
+    polling.post("4!0").await;
+    assert!(polling.poll().await.starts_with("4!0{\"sid\":\""));
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("4!0").await;
+    assert!(peer.recv_text().await.starts_with("4!0{\"sid\":\""));
+    let lobby = server.of("/").unwrap().to("lobby");
+    lobby.emit("e", "\u{1e}1").unwrap();
+    lobby.emit("e", "next").unwrap();
+    assert_eq!(polling.poll().await, "4!2[\"e\",\"next\"]");
+    // WebSocket has no such separator.
+    peer.expect_text("4!2[\"e\",\"\u{1e}1\"]").await;
+    peer.expect_text("4!2[\"e\",\"next\"]").await;
 }
