@@ -256,3 +256,36 @@ async fn in_production_single_sockets_are_not_told() {
     page.command(&json!(["emit", "/admin", null, "mark"])).await;
     page.event("mark").await;
 }
+
+/// Whatever an admin does to be there again: there is one who counts, for all.
+#[tokio::test]
+async fn nothing_is_counted_twice_for_a_page_that_is_loaded_again() {
+    let admin = Admin::without_password().mode(Mode::Production);
+    let (io, address) = serve(builder(admin)).await;
+    for _ in 0..5 {
+        let mut page = Page::open(address, "40/admin,").await;
+        page.event("config").await;
+        page.peer.send_text("41/admin,").await;
+        // Sooner than anybody looks who counts.
+        while !io.of("/admin").unwrap().sockets().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut page = Page::open(address, "40/admin,").await;
+    page.event("config").await;
+    let mut peer = Peer::engineio(address).await;
+    peer.send_text("x").await;
+    peer.expect_close(1005).await;
+    // Until those that come behind the first that tell of it.
+    let (mut count, mut told) = (0, 0);
+    while told < 2 {
+        let text = page.peer.recv_text().await;
+        let Some(json) = text.strip_prefix("42/admin,[\"server_stats\",") else { continue };
+        let stats: Value = serde_json::from_str(json.strip_suffix(']').unwrap()).unwrap();
+        let events = stats["aggregatedEvents"].as_array().unwrap();
+        let errors = events.iter().filter(|event| event["subType"] == "parse error");
+        count += errors.map(|event| event["count"].as_u64().unwrap()).sum::<u64>();
+        told += u32::from(count > 0);
+    }
+    assert_eq!(count, 1);
+}

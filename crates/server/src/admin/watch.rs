@@ -1,7 +1,7 @@
 //! What admins are told of everybody else.
 
 use std::hash::RandomState;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +32,8 @@ pub(crate) struct Watch {
     identity: Identity,
     pub(super) server: LateServer,
     admins: AtomicUsize,
+    /// Somebody [gathers](Self::gather) the statistics. It may be for admins who have left within this second.
+    gathering: AtomicBool,
     /// The key of [`describe`]'s client ids.
     clients: RandomState,
 }
@@ -44,6 +46,7 @@ impl Watch {
             identity: Identity::new(server_id),
             server: LateServer::default(),
             admins: AtomicUsize::new(0),
+            gathering: AtomicBool::new(false),
             clients: RandomState::new(),
         }
     }
@@ -68,14 +71,15 @@ impl Watch {
         }
         let sockets: Vec<_> = server.sockets_by_namespace().collect();
         let _ = admin.emit("server_stats", self.identity.stats(&server, Vec::new(), &sockets));
-        if self.admins.fetch_add(1, Ordering::Relaxed) == 0 {
+        self.admins.fetch_add(1, Ordering::SeqCst);
+        if !self.gathering.swap(true, Ordering::SeqCst) {
             tokio::spawn(self.clone().gather(Sample::of(&server)));
         }
     }
 
     /// An admin has left.
     pub(super) fn leave(&self) {
-        self.admins.fetch_sub(1, Ordering::Relaxed);
+        self.admins.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Tells all admins the statistics, as long as there are some.
@@ -84,7 +88,7 @@ impl Watch {
         for second in 1.. {
             sleep(SECOND).await;
             let Some(server) = self.server() else { return };
-            if self.admins.load(Ordering::Relaxed) == 0 {
+            if !self.goes_on() {
                 return;
             }
             let sample = Sample::of(&server);
@@ -96,6 +100,16 @@ impl Watch {
                 self.tell("server_stats", stats);
             }
         }
+    }
+
+    /// Whether there are admins to gather the statistics for; if not, the next one to come sees to it.
+    fn goes_on(&self) -> bool {
+        if self.admins.load(Ordering::SeqCst) > 0 {
+            return true;
+        }
+        self.gathering.store(false, Ordering::SeqCst);
+        // One who came before that left it to us.
+        self.admins.load(Ordering::SeqCst) > 0 && !self.gathering.swap(true, Ordering::SeqCst)
     }
 
     fn tell(&self, event: &str, data: impl Serialize) {
