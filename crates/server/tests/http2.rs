@@ -11,7 +11,9 @@ use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
+use sockeye_server::deflate::{self, Compressor, WindowBits};
 use sockeye_server::{Cors, Data, Namespace, Server, ServerBuilder, Socket};
+use sockeye_websocket::OpCode;
 use tokio::net::{TcpListener, TcpStream};
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
@@ -82,18 +84,30 @@ impl Client {
     }
 
     async fn websocket(&self, path: &str) -> Websocket {
-        let request = Request::builder()
+        let (socket, extensions) = self.extended(path, None).await;
+        assert_eq!(extensions, None);
+        socket
+    }
+
+    /// A websocket that offers these extensions, and the answer to that.
+    async fn extended(&self, path: &str, offer: Option<&str>) -> (Websocket, Option<String>) {
+        let mut request = Request::builder()
             .method(Method::CONNECT)
             .uri(format!("http://{}{path}", self.address))
             .extension(Protocol::from_static("websocket"))
             .header("sec-websocket-version", "13")
             .body(())
             .unwrap();
+        if let Some(offer) = offer {
+            request.headers_mut().insert("sec-websocket-extensions", offer.parse().unwrap());
+        }
         let mut requests = within(self.requests.clone().ready()).await.unwrap();
         let (answer, sender) = requests.send_request(request, false).unwrap();
         let answer = within(answer).await.unwrap();
         assert_eq!(answer.status(), 200);
-        Websocket { sender, receiver: answer.into_body(), rest: Vec::new() }
+        let extensions = answer.headers().get("sec-websocket-extensions");
+        let extensions = extensions.map(|value| value.to_str().unwrap().to_owned());
+        (Websocket { sender, receiver: answer.into_body(), rest: Vec::new() }, extensions)
     }
 
     /// Opens a session by polling; its id.
@@ -115,6 +129,21 @@ impl Websocket {
     fn send(&mut self, text: &str) {
         let head = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
         self.sender.send_data([&head[..], text.as_bytes()].concat().into(), false).unwrap();
+    }
+
+    /// Sends a text, compressed.
+    fn send_compressed(&mut self, text: &str) {
+        let frame = compressed(text, Some([1, 2, 3, 4]));
+        self.sender.send_data(frame.into(), false).unwrap();
+    }
+
+    /// The next bytes must be these.
+    async fn expect(&mut self, bytes: &[u8]) {
+        while self.rest.len() < bytes.len() {
+            let data = within(self.receiver.data()).await.unwrap().unwrap();
+            self.rest.extend_from_slice(&data);
+        }
+        assert_eq!(self.rest.drain(..bytes.len()).collect::<Vec<_>>(), bytes);
     }
 
     /// Receives a text of less than 126 bytes.
@@ -178,6 +207,56 @@ async fn a_client_upgrades_from_polling() {
     socket.send("5");
     socket.send("42[\"echo\",\"over\"]");
     assert_eq!(socket.recv().await, "42[\"echo\",\"over\"]");
+}
+
+/// The frame of a text, compressed with the largest window.
+fn compressed(text: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let mut compressor = Compressor::new(WindowBits::MAX, &always().compression);
+    assert!(compressor.append(&mut frame, OpCode::Text, text.as_bytes(), mask));
+    frame
+}
+
+/// Every message is compressed that becomes smaller by it.
+fn always() -> deflate::Config {
+    let mut config = deflate::Config::default();
+    config.compression.threshold = 0;
+    config
+}
+
+#[tokio::test]
+async fn messages_are_compressed_as_over_http_1() {
+    let client = Client::start(Server::builder().per_message_deflate(always())).await;
+    let sid = client.open().await;
+    let session = format!("{POLLING}&sid={sid}");
+    client.post(&session, "40").await;
+    client.get(&session).await;
+    let offer = Some("permessage-deflate; client_max_window_bits");
+    let (mut socket, answer) = client.extended(&format!("{WEBSOCKET}&sid={sid}"), offer).await;
+    let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    assert_eq!(answer.as_deref(), Some(agreed));
+    socket.send("2probe");
+    assert_eq!(socket.recv().await, "3probe");
+    assert_eq!(client.get(&session).await, "6");
+    socket.send("5");
+    let echo = format!("42[\"echo\",\"{}\"]", "over ".repeat(300));
+    for _ in 0..2 {
+        socket.send_compressed(&echo);
+        socket.expect(&compressed(&echo, None)).await;
+    }
+    // One that begins with a websocket.
+    let (mut socket, answer) = client.extended(WEBSOCKET, offer).await;
+    assert_eq!(answer.as_deref(), Some(agreed));
+    socket.send("40");
+    socket.send_compressed(&echo);
+    let echoed = compressed(&echo, None);
+    while !socket.rest.ends_with(&echoed) {
+        let data = within(socket.receiver.data()).await.unwrap().unwrap();
+        socket.rest.extend_from_slice(&data);
+    }
+    // What was not offered is not agreed on.
+    let (_, answer) = client.extended(WEBSOCKET, None).await;
+    assert_eq!(answer, None);
 }
 
 #[tokio::test]
