@@ -1,6 +1,7 @@
 //! A handshake in the shape that Node gives it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -70,15 +71,7 @@ impl Serialize for HandshakeRecord<'_> {
         }
         let xdomain = headers.get("origin").is_some_and(|origin| !origin.is_empty());
         let query = handshake.url().split_once('?').map_or("", |(_, query)| query);
-        // The last of several, in the place of the first.
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for (name, value) in sockeye_engineio::pairs(query) {
-            let value = value.into_owned();
-            match pairs.iter_mut().find(|(known, _)| *known == *name) {
-                Some((_, known)) => *known = value,
-                None => pairs.push((name.into_owned(), value)),
-            }
-        }
+        let pairs = last_values(sockeye_engineio::pairs(query));
         let since = handshake.issued().duration_since(UNIX_EPOCH).unwrap_or_default();
         let auth: Option<&RawValue> =
             self.socket.auth().and_then(|auth| serde_json::from_str(auth).ok());
@@ -100,7 +93,26 @@ impl Serialize for HandshakeRecord<'_> {
     }
 }
 
-struct Pairs<'a>(&'a [(String, String)]);
+struct Pairs<'a>(&'a [Pair<'a>]);
+
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// Of several values of one name the last, in the place of the first. The client decides how many there are: none
+/// is looked for among all the others.
+fn last_values<'a>(all: impl Iterator<Item = Pair<'a>>) -> Vec<Pair<'a>> {
+    let mut places: HashMap<Cow<'a, str>, usize> = HashMap::new();
+    let mut pairs: Vec<Pair<'a>> = Vec::new();
+    for (name, value) in all {
+        match places.get(&name) {
+            Some(place) => pairs[*place].1 = value,
+            None => {
+                places.insert(name.clone(), pairs.len());
+                pairs.push((name, value));
+            }
+        }
+    }
+    pairs
+}
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -139,6 +151,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn the_last_value_counts_where_the_name_first_stood() {
+        let values = |query| last_values(sockeye_engineio::pairs(query));
+        let pair = |name, value| (Cow::Borrowed(name), Cow::Borrowed(value));
+        assert_eq!(values(""), []);
+        assert_eq!(values("a=1&b=2&a=3&=4&=5"), [pair("a", "3"), pair("b", "2"), pair("", "5")]);
+        // More than may be compared with one another.
+        let many: String = (0..200_000).map(|at| format!("{at}=&")).collect();
+        assert_eq!(last_values(sockeye_engineio::pairs(&many.repeat(2))).len(), 200_000);
+    }
 
     #[test]
     fn dates_are_as_in_javascript() {
