@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sockeye_server::admin::{Admin, Mode, NotAHash};
 use sockeye_server::{Namespace, Server, ServerBuilder, Socket};
 use sockeye_testkit::peer::Peer;
+use sockeye_testkit::polling::request;
 use tokio::net::TcpListener;
 
 /// Of the password `sesame`.
@@ -176,6 +177,27 @@ async fn each_socket_and_event_is_told() {
     assert_eq!(disconnected[..3], [json!("/"), json!(id), reason]);
     early.send_text("42[\"nobody\"]").await;
     page.event("event_received").await;
+}
+
+#[tokio::test]
+async fn what_clients_prove_themselves_by_is_not_told() {
+    let (_io, address) = serve(builder(admin())).await;
+    let mut page = Page::open(address, CREDENTIALS).await;
+    for event in ["session", "config", "all_sockets"] {
+        page.event(event).await;
+    }
+    let headers = "Cookie: id=secret\r\nAuthorization: Bearer secret\r\nX-Seen: yes\r\n";
+    let ask = async |method, sid: &str, body: &[u8]| {
+        let target = format!("/socket.io/?EIO=4&transport=polling{sid}");
+        let headers = format!("{headers}Content-Length: {}\r\n", body.len());
+        request(address, method, &target, &headers, body).await.recv_http().await
+    };
+    let open = ask("GET", "", b"").await;
+    let sid = format!("&sid={}", open.text().split('"').nth(3).unwrap());
+    ask("POST", &sid, b"40{\"token\":\"secret\"}").await;
+    let connected = page.event("socket_connected").await.remove(0);
+    assert_eq!(connected["handshake"]["headers"]["x-seen"], "yes");
+    assert!(!connected.to_string().contains("secret"), "{connected}");
 }
 
 #[tokio::test]

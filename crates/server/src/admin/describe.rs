@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::socket::Socket;
 
+/// Headers that whoever has read them can come with as if they were the client.
+const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
 /// Everything that the page shows of a socket.
 pub(super) fn socket(socket: &Socket, clients: &RandomState) -> Value {
     let mut handshake = serde_json::to_value(socket.handshake_record()).unwrap_or_default();
@@ -18,6 +21,9 @@ pub(super) fn socket(socket: &Socket, clients: &RandomState) -> Value {
         }
         // What clients prove themselves by is nobody's to look at.
         handshake.remove("auth");
+        if let Some(headers) = handshake.get_mut("headers").and_then(Value::as_object_mut) {
+            headers.retain(|name, _| !SECRETS.contains(&&**name));
+        }
     }
     json!({
         "id": socket.id(),
