@@ -28,7 +28,7 @@ impl Parsers {
 
     /// The parser of the client whose first message this is; `None`: the default one.
     pub(crate) fn choose(&self, first: &Message) -> Option<&Arc<Parsing>> {
-        let also = self.also.iter().find(|parsing| parsing.parser().recognizes(first));
+        let also = self.also.iter().find(|parsing| parsing.recognizes(first));
         also.or(self.main.as_ref())
     }
 }

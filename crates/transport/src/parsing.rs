@@ -23,9 +23,12 @@ impl Parsing {
         Self { number, parser }
     }
 
-    /// The parser.
-    pub fn parser(&self) -> &dyn Parser {
-        &*self.parser
+    /// Whether this is the first message of one of its clients. A parser that panics does not know it.
+    pub fn recognizes(&self, first: &Message) -> bool {
+        catch_unwind(AssertUnwindSafe(|| self.parser.recognizes(first))).unwrap_or_else(|_| {
+            tracing::error!(target: "socket.io-parser", "a parser panicked at a first message");
+            false
+        })
     }
 
     /// Reads a packet. A parser that panics could not read it.
