@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use sockeye_socketio::parser::{Message, Parsed};
 use sockeye_socketio::{
-    Connection, Error, Event, JsonParser, Kind, Limit, Limits, Malformed, Misbehaviour,
-    MsgpackParser, Parser,
+    Args, Connection, Error, Event, JsonParser, Kind, Limit, Limits, Malformed, Misbehaviour,
+    MsgpackParser, Parser, Value, decode_args,
 };
 
 /// What npm's parser has made: see `interop/parsers/vectors.mjs`.
@@ -129,6 +129,26 @@ fn binary_is_limited_as_attachments_are() {
 fn keys_are_what_javascript_makes_of_them() {
     let packet = read(event(b"\x84\x01\x02\xff\x03\xc3\x04\xc0\x05")).unwrap();
     assert_eq!(packet.data, r#"["e",{"1":2,"-1":3,"true":4,"null":5}]"#);
+}
+
+/// Of a size that nothing gets through that compares each with all others, or copies all for each.
+#[test]
+fn many_keys_cost_what_they_take() {
+    let mut map = vec![0xdf];
+    map.extend(150_000_u32.to_be_bytes());
+    for key in 0..150_000_u32 {
+        map.push(0xce);
+        map.extend(key.to_be_bytes());
+        map.push(0xc0);
+    }
+    let packet = read(event(&map)).unwrap();
+    let args = packet.data.strip_prefix("[\"e\",").unwrap().strip_suffix(']').unwrap();
+    let Args(args) = decode_args(args, &[]).unwrap();
+    let Value::Object(map) = &args[0] else { panic!("{args:?}") };
+    assert_eq!(map.len(), 150_000);
+    let written = MsgpackParser.encode(&packet);
+    let [Message::Binary(bytes)] = &written[..] else { panic!("{written:?}") };
+    assert_eq!(read(bytes.clone()), Ok(packet));
 }
 
 #[test]

@@ -304,6 +304,12 @@ fn float(out: &mut String, value: f64) {
 }
 
 fn string(out: &mut String, text: &str) {
+    // Nearly all are JSON as they stand, and a message may be as many strings as it has bytes.
+    if text.bytes().all(|byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\')) {
+        out.push('"');
+        out.push_str(text);
+        return out.push('"');
+    }
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
