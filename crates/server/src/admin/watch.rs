@@ -119,13 +119,16 @@ impl Watch {
     }
 
     fn event(&self, told: &str, socket: &Socket, name: &str, args: &str, attachments: &[Bytes]) {
+        let Some(admins) = self.server().and_then(|server| server.of(&self.path)) else { return };
+        // An admin that cannot follow misses some, instead of being disconnected. What all would miss is not
+        // even read: a broadcast comes by here once for each who gets it.
+        if admins.others().is_none() && !admins.sockets().iter().any(Socket::is_writable) {
+            return;
+        }
         let Ok(Args(mut args)) = decode_args::<Args>(args, attachments) else { return };
         args.insert(0, Value::from(name));
-        // An admin that cannot follow misses some, instead of being disconnected.
-        if let Some(admins) = self.server().and_then(|server| server.of(&self.path)) {
-            let event = (socket.namespace(), socket.id(), args, now());
-            let _ = admins.volatile().emit(told, event);
-        }
+        let event = (socket.namespace(), socket.id(), args, now());
+        let _ = admins.volatile().emit(told, event);
     }
 }
 
