@@ -99,8 +99,13 @@ impl Journal {
 
     fn turn(&self) -> Turn<'_> {
         let guard = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        LATER.set(Some(Vec::new()));
-        Turn(Some(guard))
+        // Admins are told of an event within its turn, by an event of their own namespace.
+        let nested = LATER.with_borrow_mut(|later| {
+            let nested = later.is_some();
+            later.get_or_insert_default();
+            nested
+        });
+        Turn { guard: Some(guard), nested }
     }
 
     /// Keeps an event, if it is one to be kept, and has it delivered with its offset.
@@ -297,12 +302,16 @@ async fn queue(socket: &Socket, packet: Arc<Packet>) -> bool {
 }
 
 /// A turn, until it is dropped.
-struct Turn<'a>(Option<MutexGuard<'a, ()>>);
+struct Turn<'a> {
+    guard: Option<MutexGuard<'a, ()>>,
+    /// Within one of another namespace: what is left for later is left for that one's end.
+    nested: bool,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let later = LATER.take();
-        self.0 = None;
+        let later = if self.nested { None } else { LATER.take() };
+        self.guard = None;
         for work in later.into_iter().flatten() {
             match work {
                 Owned::Heard(socket, packet) => socket.heard(&packet),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use sockeye_server::admin::{Admin, Mode, NotAHash};
-use sockeye_server::{Namespace, Server, ServerBuilder, Socket};
+use sockeye_server::{EventName, Namespace, Recovery, Server, ServerBuilder, Socket};
 use sockeye_testkit::peer::Peer;
 use sockeye_testkit::polling::request;
 use tokio::net::TcpListener;
@@ -310,4 +310,28 @@ async fn nothing_is_counted_twice_for_a_page_that_is_loaded_again() {
         told += u32::from(count > 0);
     }
     assert_eq!(count, 1);
+}
+
+/// Where clients can be recovered, what admins are told of an event is told within that event's turn, in
+/// which no listener may run.
+#[tokio::test]
+async fn listeners_to_outgoing_events_may_emit_while_admins_watch_and_events_are_kept() {
+    let root = Namespace::new("/").on_any_outgoing(|socket: Socket, EventName(name)| {
+        if &*name == "first" {
+            socket.emit("second", ()).unwrap();
+        }
+    });
+    let builder = Server::builder().namespace(root).admin(admin());
+    let (io, address) = serve(builder.connection_state_recovery(Recovery::memory())).await;
+    let mut page = Page::open(address, CREDENTIALS).await;
+    page.event("session").await;
+    page.event("config").await;
+    page.event("all_sockets").await;
+    let (mut peer, _) = Peer::socketio(address).await;
+    page.event("socket_connected").await;
+    io.emit("first", ()).unwrap();
+    for event in ["first", "second"] {
+        assert!(peer.recv_text().await.starts_with(&format!("42[\"{event}\"")));
+        assert_eq!(page.event("event_sent").await[2][0], event);
+    }
 }
