@@ -91,8 +91,24 @@ impl Children {
         child.sockets += 1;
         let namespace = child.namespace.clone();
         drop(children);
-        namespace.enroll();
+        tracing::debug!(target: "socket.io:parent-namespace", namespace = path, "comes to be");
+        self.begin(&namespace);
         Some(namespace)
+    }
+
+    /// Takes a namespace into the cluster and has the hooks told, once: whoever enters it waits for that.
+    fn begin(&self, namespace: &Arc<Inner>) {
+        namespace.enroll();
+        namespace.told.get_or_init(|| {
+            let path = &namespace.path;
+            let told =
+                catch_unwind(AssertUnwindSafe(|| self.hooks.iter().for_each(|hook| hook(path))));
+            if told.is_err() {
+                tracing::error!(
+                target: "socket.io:parent-namespace", namespace = &**path, "a hook for namespaces panicked"
+            );
+            }
+        });
     }
 
     /// A place in a namespace that comes to be by it, if it is not there. `None`: there are too many.
@@ -107,7 +123,7 @@ impl Children {
             child.sockets += 1;
             let namespace = child.namespace.clone();
             drop(children);
-            namespace.enroll();
+            self.begin(&namespace);
             return Some(namespace);
         }
         if children.len() >= self.core.config.max_dynamic_namespaces {
@@ -125,14 +141,7 @@ impl Children {
         let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
         children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
         drop(children);
-        tracing::debug!(target: "socket.io:parent-namespace", namespace = path, "comes to be");
-        namespace.enroll();
-        let told = catch_unwind(AssertUnwindSafe(|| self.hooks.iter().for_each(|hook| hook(path))));
-        if told.is_err() {
-            tracing::error!(
-                target: "socket.io:parent-namespace", namespace = path, "a hook for namespaces panicked"
-            );
-        }
+        self.begin(&namespace);
         Some(namespace)
     }
 

@@ -305,6 +305,8 @@ pub(crate) struct Inner {
     pub(crate) server: Arc<Core>,
     /// Of a dynamic one.
     pub(crate) parent: Option<Arc<Parent>>,
+    /// The hooks for dynamic ones have been told of it.
+    pub(crate) told: OnceLock<()>,
     pub(crate) captures: Captures,
 }
 
@@ -341,7 +343,20 @@ impl Inner {
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
         let (gathers, adapter) = (Gathers::default(), OnceLock::new());
         let journal = server.kept.as_ref().map(|kept| Journal::new(kept, &path));
-        Self { path, handlers, hub, journal, next_ack, gathers, adapter, server, parent, captures }
+        let told = OnceLock::new();
+        Self {
+            path,
+            handlers,
+            hub,
+            journal,
+            next_ack,
+            gathers,
+            adapter,
+            server,
+            parent,
+            told,
+            captures,
+        }
     }
 
     /// A socket has left, or was not let in.

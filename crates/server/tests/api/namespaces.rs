@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde::Deserialize;
 use sockeye_server::{Args, Data, Namespace, NamespaceName, Path, Server, Socket, State, Value};
@@ -211,6 +212,32 @@ async fn coming_while_the_last_one_goes() {
     }
     assert!(server.of("/room-1").is_none());
     assert!(made.load(Ordering::Relaxed) >= 1);
+}
+
+/// Nobody is in a namespace of which the hooks have not heard, be it another client that asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_is_let_in_before_the_hook_is_done() {
+    let (note, mut noted) = journal();
+    let (connected, others) = std::sync::mpsc::channel();
+    let others = std::sync::Mutex::new(others);
+    let rooms = rooms().on_connect(move || connected.send(()).unwrap());
+    let builder = Server::builder().namespace(rooms).on_namespace(move |_| {
+        note.write("made");
+        // Long enough for the other client, were it not to wait.
+        let wait = || others.lock().unwrap().recv_timeout(Duration::from_millis(200));
+        let met = tokio::task::block_in_place(wait);
+        note.write(if met.is_ok() { "too early" } else { "alone" });
+    });
+    let server = serve(builder).await;
+    let (mut first, mut second) =
+        (Peer::engineio(server.address).await, Peer::engineio(server.address).await);
+    first.send_text("40/room-1,").await;
+    noted.expect(["made"]).await;
+    second.send_text("40/room-1,").await;
+    noted.expect(["alone"]).await;
+    first.expect_joined("/room-1").await;
+    second.expect_joined("/room-1").await;
+    noted.expect_nothing();
 }
 
 #[cfg(feature = "regex")]
