@@ -201,6 +201,14 @@ impl ServerBuilder {
         self
     }
 
+    /// The most bytes of `auth` of one client, of all namespaces that it is in or is joining: they are kept
+    /// as long as its sockets are. With more it is refused, with `too many bytes of auth`. Default:
+    /// 1 000 000; Node has no limit.
+    pub fn max_auth_bytes(mut self, bytes: usize) -> Self {
+        self.kind.config.max_auth_bytes = bytes;
+        self
+    }
+
     /// The most handlers of one client that may be waiting for something at a time; further events
     /// queue. Default: 32; Node has no limit.
     pub fn max_running_handlers(mut self, handlers: u32) -> Self {

@@ -146,7 +146,10 @@ impl Client {
             tracing::debug!(target: "socket.io:client", "too many namespaces are being joined");
             return ControlFlow::Break(CloseReason::ForcedClose);
         }
-        if let Some(namespace) = self.server.enter(path) {
+        let most = self.server.core.config.max_auth_bytes;
+        if auth.is_some_and(|auth| auth.len() + self.auth_bytes() > most) {
+            self.refuse(path, &Refusal::new("too many bytes of auth"));
+        } else if let Some(namespace) = self.server.enter(path) {
             self.join(namespace, auth);
         } else if self.server.children.parents.is_empty() {
             self.refuse(path, &Refusal::new(NO_NAMESPACE));
@@ -161,6 +164,14 @@ impl Client {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// What is kept of the client's `auth`, of all its namespaces.
+    fn auth_bytes(&self) -> usize {
+        let sockets = self.sockets.iter().filter_map(|member| member.socket.auth());
+        let finding = self.finding.iter().flat_map(|waiting| waiting.iter());
+        let finding = finding.filter_map(|finding| finding.auth.as_deref());
+        sockets.chain(finding).map(str::len).sum()
     }
 
     /// The dynamic namespaces were asked for this name.

@@ -14,6 +14,7 @@ pub(crate) struct Config {
     pub(crate) ack_timeout: Duration,
     pub(crate) max_pending_acks: usize,
     pub(crate) measure_handlers: bool,
+    pub(crate) max_auth_bytes: usize,
     pub(crate) cleanup_empty_namespaces: bool,
     pub(crate) max_dynamic_namespaces: usize,
     /// None for the usual server, which knows the default parser alone.
@@ -29,6 +30,7 @@ impl Default for Config {
             ack_timeout: Duration::from_secs(20),
             max_pending_acks: 4096,
             measure_handlers: false,
+            max_auth_bytes: 1_000_000,
             cleanup_empty_namespaces: true,
             max_dynamic_namespaces: 100_000,
             parsers: None,

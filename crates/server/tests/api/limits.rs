@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye_server::{AckError, EmitError, Server, Socket};
+use sockeye_server::{AckError, EmitError, Namespace, Server, Socket, Value};
 use sockeye_testkit::peer::Peer;
 
 use crate::harness::{root, serve, sync, with_reasons, with_sockets};
@@ -49,4 +49,34 @@ async fn a_client_may_owe_so_many_answers_and_no_more() {
     peer.expect_text("423[\"ask\"]").await;
     peer.send_text("433[8]").await;
     assert_eq!(fourth.await.unwrap(), 8);
+}
+
+/// What a client says of itself is kept as long as its sockets are there.
+#[tokio::test]
+async fn the_auth_of_all_namespaces_of_a_client_is_bounded() {
+    let slow = Namespace::dynamic("slow", async |name: String, _: Option<Value>| {
+        tokio::task::yield_now().await;
+        name.starts_with("/slow")
+    });
+    let builder = Server::builder().namespace(root()).namespace(slow).max_auth_bytes(100);
+    let server = serve(builder.namespace(Namespace::new("/a"))).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    let auth = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    peer.send_text(&format!("40/a,{}", auth(101))).await;
+    peer.expect_text("44/a,{\"message\":\"too many bytes of auth\"}").await;
+    peer.send_text(&format!("40/a,{}", auth(60))).await;
+    peer.expect_joined("/a").await;
+    // Also while it is not known whether the namespace is there.
+    peer.send_text(&format!("40/slow-1,{}", auth(30))).await;
+    peer.send_text(&format!("40/slow-2,{}", auth(30))).await;
+    let mut answers = [peer.recv_text().await, peer.recv_text().await];
+    answers.sort();
+    assert!(answers[0].starts_with("40/slow-1,{"), "{answers:?}");
+    assert_eq!(answers[1], "44/slow-2,{\"message\":\"too many bytes of auth\"}");
+    peer.join("/slow-2").await;
+    // What it leaves is no longer counted.
+    peer.send_text("41/a,").await;
+    peer.send_text(&format!("40/slow-3,{}", auth(60))).await;
+    peer.expect_joined("/slow-3").await;
+    sync(&mut peer).await;
 }
