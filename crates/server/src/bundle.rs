@@ -95,6 +95,7 @@ impl Bundle {
     /// The answer to a request for `name`, if there is such a file.
     pub(crate) fn answer(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>> {
         let file = self.files.get(name)?;
+        tracing::debug!(target: "socket.io:server", name, "serves the client");
         let known = request.get_all(IF_NONE_MATCH).iter().any(|known| {
             known.to_str().is_ok_and(|known| {
                 known.split(',').any(|tag| {

@@ -21,6 +21,26 @@
 //! io.to("lobby").emit("news", ("tuples", "are", "positional arguments"))?;
 //! # Ok::<(), sockeye_server::EmitError>(())
 //! ```
+//!
+//! # Seeing it
+//!
+//! Events of [`tracing`] have the scopes of Node's server as their targets: `engine`, `engine:socket`,
+//! `engine:transport`, `engine:polling`, `engine:ws`, `socket.io:server`, `socket.io:namespace`,
+//! `socket.io:parent-namespace`, `socket.io:client`, `socket.io:socket`, `socket.io-parser`, `socket.io-adapter`,
+//! `socket.io-admin`. Who comes, goes, is refused or upgrades is told at the level `debug`; packets, events, acks
+//! and rooms at `trace`; what an operator should look at at `warn` and above.
+//!
+//! At `debug` there are two spans, so that what an application logs can be told apart: `session` (target
+//! `engine:socket`; fields `sid`, of which only the beginning is shown, and `address`), and within it, for each
+//! run of a handler or a middleware, `handler` (target `socket.io:socket`; fields `socket`, `namespace`,
+//! `event`). With `tracing_subscriber::EnvFilter`,
+//! `info,engine:socket=debug,socket.io:socket=debug` has both of them. Neither is made where it is not wanted.
+//!
+//! Session ids, `auth`, cookies and what events carry are never logged by this crate, but for what a handler's own
+//! error or refusal says.
+//!
+//! [`Server::metrics`] counts, and with the feature `prometheus`, `Server::prometheus` has the counts in
+//! Prometheus' format.
 
 mod ack;
 #[cfg(feature = "admin")]

@@ -313,6 +313,7 @@ impl Server {
     /// Ready when all that is done. Dropping the future does not stop the closing, only the wait,
     /// and with it the abortion of what outlives the grace.
     pub async fn close(&self) {
+        tracing::debug!(target: "socket.io:server", clients = self.clients(), "closes");
         self.inner.core.tasks.close(&self.inner.site).await;
         let core = &self.inner.core;
         self.inner.all_namespaces().for_each(|namespace| core.close_adapter(&namespace));
@@ -332,6 +333,7 @@ impl Server {
     /// refused, and `close` does the rest.
     pub fn drain(&self, window: Duration) -> impl Future<Output = ()> + Send + '_ {
         self.inner.site.engine.drain();
+        tracing::debug!(target: "socket.io:server", clients = self.clients(), ?window, "drains");
         async move {
             self.inner.site.drain(window).await;
             self.close().await;

@@ -69,6 +69,15 @@ impl Auth {
 
     /// Lets only admins in.
     pub(super) async fn admit(&self, socket: &Socket) -> Result<(), Refusal> {
+        let admitted = self.judge(socket).await;
+        if admitted.is_err() {
+            let address = socket.handshake().address();
+            tracing::warn!(target: "socket.io-admin", %address, "somebody who is no admin is refused");
+        }
+        admitted
+    }
+
+    async fn judge(&self, socket: &Socket) -> Result<(), Refusal> {
         let Some(basic) = &self.0 else { return Ok(()) };
         let refused = || Refusal::new("invalid credentials");
         let credentials: Credentials = socket.auth_as().ok_or_else(refused)?;

@@ -58,6 +58,10 @@ impl Watch {
 
     /// An admin has connected.
     pub(super) fn enter(self: &Arc<Self>, admin: &Socket, features: &[&str]) {
+        tracing::debug!(
+            target: "socket.io-admin",
+            socket = admin.id(), address = %admin.handshake().address(), "an admin connects"
+        );
         let _ = admin.emit("config", json!({ "supportedFeatures": features }));
         let Some(server) = self.server() else { return };
         if self.mode == Mode::Development {
