@@ -36,6 +36,10 @@ pub(crate) use plain::PlainClient;
 /// Node's word for a namespace that is not there.
 const NO_NAMESPACE: &str = "Invalid namespace";
 
+/// What is logged of a refusal that may quote the client.
+const UNQUOTED: &str =
+    "the middleware was not called: its parameters could not be made of the client's auth";
+
 /// One client's Socket.IO.
 pub(crate) struct Client {
     server: Arc<Inner>,
@@ -291,8 +295,9 @@ impl Client {
             return;
         }
         self.refused = true;
+        let why = if refusal.quotes { UNQUOTED } else { &refusal.message };
         tracing::debug!(
-            target: "socket.io:client", namespace = path, why = refusal.message, "not let in"
+            target: "socket.io:client", namespace = path, why, "not let in"
         );
         self.server.core.counters.connects_refused.count();
         self.say_no(path, refusal);

@@ -14,12 +14,14 @@ use crate::socket::Socket;
 pub struct Refusal {
     pub(crate) message: String,
     pub(crate) data: Option<Box<RawValue>>,
+    /// It may quote the client's `auth`, which is not for the log.
+    pub(crate) quotes: bool,
 }
 
 impl Refusal {
     /// A refusal; the client finds the message in `err.message`.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), data: None }
+        Self { message: message.into(), data: None, quotes: false }
     }
 
     /// Adds what the client finds in `err.data`. What cannot be made JSON is left out, with an
@@ -160,7 +162,10 @@ impl Gate {
         let mut event = Event::new("connect", socket.auth().unwrap_or_default(), &[]);
         match (self.0)(socket, &mut event) {
             Ok(connecting) => connecting,
-            Err(rejection) => Connecting::Answered(Err(Refusal::new(rejection.message()))),
+            Err(rejection) => {
+                let refusal = Refusal { quotes: true, ..Refusal::new(rejection.message()) };
+                Connecting::Answered(Err(refusal))
+            }
         }
     }
 }

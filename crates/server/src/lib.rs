@@ -36,8 +36,8 @@
 //! `event`). With `tracing_subscriber::EnvFilter`,
 //! `info,engine:socket=debug,socket.io:socket=debug` has both of them. Neither is made where it is not wanted.
 //!
-//! Session ids, `auth`, cookies and what events carry are never logged by this crate, but for what a handler's own
-//! error or refusal says.
+//! Session ids, `auth` and cookies are never logged by this crate, nor what events carry, but for what the error of
+//! an event that cannot be decoded quotes, and what a handler's own error or refusal says.
 //!
 //! [`Server::metrics`] counts, and with the feature `prometheus`, `Server::prometheus` has the counts in
 //! Prometheus' format.

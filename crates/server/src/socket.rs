@@ -650,6 +650,13 @@ impl sockeye_handler::Context for Socket {
                 target: "socket.io:socket",
                 event, socket = self.id(), namespace = self.namespace(), "{failure}"
             );
+        } else if event == "connect" && matches!(failure, Failure::Rejected(_)) {
+            // It may quote the client's `auth`, which is not for the log.
+            tracing::warn!(
+                target: "socket.io:socket",
+                event, socket = self.id(), namespace = self.namespace(),
+                "the handler was not called: its parameters could not be made of the client's auth"
+            );
         } else {
             tracing::warn!(
                 target: "socket.io:socket",

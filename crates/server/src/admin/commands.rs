@@ -53,7 +53,7 @@ fn select(server: &LateServer, path: &Value, filter: &Value) -> Option<Broadcast
     let inner = server.get().and_then(Weak::upgrade)?;
     let whom = Server { inner }.of(path.as_str()?)?;
     // Which command, and whose, is in the handler's span.
-    tracing::debug!(target: "socket.io-admin", namespace = %path, to = %filter, "an admin's command");
+    tracing::debug!(target: "socket.io-admin", namespace = path.as_str(), to = filter.as_str(), "an admin's command");
     match filter {
         Value::String(room) if !room.is_empty() => Some(whom.to(&**room)),
         // As in JavaScript, where what is not true means everyone.

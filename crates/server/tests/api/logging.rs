@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use sockeye_server::{Namespace, Server, Socket};
+use serde::Deserialize;
+use sockeye_server::{Data, Namespace, Server, Socket};
 use sockeye_testkit::peer::Peer;
 use sockeye_testkit::polling::Polling;
 use tracing::level_filters::LevelFilter;
@@ -132,6 +133,32 @@ async fn a_life_is_told_under_the_scopes_of_node_and_without_its_secrets() {
     for path in ["sockeye_server", "sockeye_transport", "sockeye_handler", "sockeye_hub"] {
         assert!(!text.contains(path), "{path} is no scope, in\n{text}");
     }
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    #[serde(rename = "token")]
+    _token: u32,
+}
+
+#[tokio::test]
+async fn an_auth_that_cannot_be_decoded_is_not_quoted() {
+    let (log, _guard) = Log::start(LevelFilter::TRACE);
+    let greeted = Namespace::new("/greeted").on_connect(|Data(_): Data<Auth>| ());
+    let guarded = Namespace::new("/guarded").middleware(|Data(_): Data<Auth>| ());
+    let builder = Server::builder().namespace(root()).namespace(greeted).namespace(guarded);
+    let server = serve(builder).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.send_text("40/greeted,{\"token\":\"hunter2\"}").await;
+    peer.expect_joined("/greeted").await;
+    peer.expect_text("41/greeted,").await;
+    peer.send_text("40/guarded,{\"token\":\"hunter2\"}").await;
+    // It is the client's own.
+    assert!(peer.recv_text().await.contains("hunter2"));
+    log.line(&["WARN ", " socket.io:socket: ", "event=\"connect\"", "auth"]);
+    log.line(&[" socket.io:client: not let in", "namespace=\"/guarded\"", "auth"]);
+    let text = log.text();
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[tokio::test]
