@@ -1,12 +1,14 @@
 // The scenario's server side on npm socket.io: the oracle. Its twin in Rust is `sockeye-interop-server` (interop/server).
 //
-//   node scenario/node-server.mjs [--port N] [--deflate]        N = 0 (default): a free port
+//   node scenario/node-server.mjs [--port N] [--deflate] [--msgpack] [--connect-timeout MS]        N = 0 (default): a free port
 //
 // With --deflate it agrees to permessage-deflate, and compresses every message.
 //
 // Its first line on stdout is `listening on http://127.0.0.1:PORT`. It exits when its stdin closes.
 //
-// It allows EIO3, for the clients 2.x.
+// With --msgpack it speaks the msgpack parser; Sockeye speaks all, and needs no telling. It allows EIO3, for the clients 2.x,
+// and dynamic namespaces are gone when they are empty. What follows is described here; features-server.mjs describes more
+// namespaces.
 //
 // ---- What it serves over HTTP (besides Socket.IO under /socket.io/)
 //
@@ -72,13 +74,20 @@
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
 import { argument, intercept, serveUntilStdinCloses } from "../lib/serve.mjs";
+import { features } from "./features-server.mjs";
+import { basics, onEcho } from "./handlers.mjs";
 
 const server = createServer((_request, response) => response.writeHead(404).end());
 const perMessageDeflate = process.argv.includes("--deflate") && { threshold: 0 };
-const io = new Server(server, { serveClient: false, allowEIO3: true, perMessageDeflate });
+const parser = process.argv.includes("--msgpack") ? createRequire(import.meta.url)("socket.io-msgpack-parser") : undefined;
+const connectTimeout = Number(argument("--connect-timeout", "45000"));
+const io = new Server(server, {
+  serveClient: false, allowEIO3: true, cleanupEmptyChildNamespaces: true, connectTimeout, perMessageDeflate, ...(parser && { parser }),
+});
 
 const client = new URL("../../crates/server/client/", import.meta.url);
 const read = async (...names) => (await Promise.all(names.map((name) => readFile(new URL(name, client), "utf8")))).join("");
@@ -96,94 +105,14 @@ intercept(server, async (request, response) => {
   return true;
 });
 
-function typeName(value) {
-  if (value === null) return "null";
-  if (Buffer.isBuffer(value)) return `binary:${value.length}`;
-  return Array.isArray(value) ? "array" : typeof value;
-}
-
-function onEcho(socket) {
-  socket.on("echo", (...args) => {
-    const ack = typeof args.at(-1) === "function" ? args.pop() : undefined;
-    if (ack) ack(...args);
-    else socket.emit("echo", ...args);
-  });
-}
-
 io.on("connection", (socket) => {
   const { auth, query } = socket.handshake;
-  let list = [];
 
   socket.emit("welcome", { auth, flavour: query.flavour ?? null });
   socket.emit("second");
 
-  onEcho(socket);
-  socket.on("", (...args) => socket.emit("", ...args));
-  socket.on(42, (...args) => socket.emit(42, ...args));
-  socket.on("types", (...args) => args.pop()(args.map(typeName)));
-
-  socket.on("nothing", (ack) => ack());
-  socket.on("never", () => {});
-  socket.on("twice", (ack) => {
-    ack("first");
-    ack("second");
-  });
-  socket.on("ask", async (event, value, timeout) => {
-    try {
-      socket.emit("asked", "answer", await socket.timeout(timeout).emitWithAck(event, value));
-    } catch (err) {
-      socket.emit("asked", "error", err.message);
-    }
-  });
-  socket.on("ask many", async (event, n) => {
-    const asked = Array.from({ length: n }, (_, i) => socket.emitWithAck(event, i));
-    socket.emit("asked many", await Promise.all(asked));
-  });
-  socket.on("whoami", (ack) => ack(socket.id));
-
-  socket.on("join", (rooms, ack) => {
-    socket.join(rooms);
-    ack();
-  });
-  socket.on("leave", (room, ack) => {
-    socket.leave(room);
-    ack();
-  });
-  socket.on("rooms", (ack) => ack([...socket.rooms].filter((room) => room !== socket.id).sort()));
-  socket.on("relay", ({ from, to, except, local, volatile }, ...args) => {
-    const ack = args.pop();
-    const room = (name) => (name === "self" ? socket.id : name);
-    let target = from === "socket" ? socket.broadcast : io.except([]);
-    if (to) target = target.to(to.map(room));
-    if (except) target = target.except(except.map(room));
-    if (local) target = target.local;
-    if (volatile) target = target.volatile;
-    target.emit(...args);
-    ack();
-  });
-
-  socket.on("count", (n, ack) => {
-    for (let i = 0; i < n; i++) socket.emit("number", i);
-    ack(n);
-  });
-  socket.on("stream", async (from, to, batch, ack) => {
-    for (let i = from; i < to; i++) {
-      if (i > from && (i - from) % batch === 0) await sleep(1);
-      socket.emit("number", i);
-    }
-    ack(to);
-  });
-  socket.on("collect", (value) => list.push(value));
-  socket.on("collected", (ack) => {
-    ack(list);
-    list = [];
-  });
-
+  basics(socket);
   socket.on("headers", (names, ack) => ack(names.map((name) => socket.handshake.headers[name] ?? null)));
-  socket.on("drop me", (close) => socket.disconnect(close));
-  socket.on("disconnect", (reason) => {
-    if (typeof auth.name === "string") io.to("observers").emit("gone", auth.name, reason);
-  });
   socket.on("chat message", (text) => io.emit("chat message", text));
 });
 
@@ -205,5 +134,7 @@ io.of("/slow").on("connection", async (socket) => {
 });
 
 io.of("/имя").on("connection", onEcho);
+
+features(io);
 
 serveUntilStdinCloses(server, io, Number(argument("--port", "0")));

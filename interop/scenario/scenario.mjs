@@ -9,7 +9,7 @@
 // nature is waited for before it is written down in a fixed order; so two transcripts of two implementations that
 // behave alike are equal.
 
-const PATIENCE = 10_000;
+export const PATIENCE = 10_000;
 
 /**
  * Name → the option `transports` of the client; null is the default: polling, then the upgrade.
@@ -62,7 +62,7 @@ export async function extensions({ io, url, transports }) {
 // ---- what the parts are written with
 
 /** The arguments of the next `event`. */
-function next(emitter, event) {
+export function next(emitter, event) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no "${event}" within ${PATIENCE} ms`)), PATIENCE);
     emitter.once(event, (...args) => {
@@ -73,7 +73,7 @@ function next(emitter, event) {
 }
 
 /** All arguments of the answer. */
-function ask(socket, ...event) {
+export function ask(socket, ...event) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no answer to "${event[0]}" within ${PATIENCE} ms`)), PATIENCE);
     socket.emit(...event, (...args) => {
@@ -84,10 +84,10 @@ function ask(socket, ...event) {
 }
 
 /** Whether the client is recent enough. */
-const has = (socket, ...methods) => methods.every((method) => typeof socket[method] === "function");
+export const has = (socket, ...methods) => methods.every((method) => typeof socket[method] === "function");
 
 /** The transport takes a volatile event now: it has written what came before, and no upgrade holds it up. */
-async function writable(socket) {
+export async function writable(socket) {
   const deadline = Date.now() + PATIENCE;
   while (socket.io.engine.transport.writable === false) {
     if (Date.now() > deadline) throw new Error(`the transport is not writable within ${PATIENCE} ms`);
@@ -96,17 +96,17 @@ async function writable(socket) {
 }
 
 /** The name of the transport that the connection stays on. */
-async function finalTransport(socket, way) {
+export async function finalTransport(socket, way) {
   const engine = socket.io.engine;
   if (!way.transports && engine.transport.name === "polling") await next(engine, "upgrade");
   return engine.transport.name;
 }
 
 /** Everything that the server sent to this socket before it read this has arrived. */
-const settled = (socket) => ask(socket, "echo");
+export const settled = (socket) => ask(socket, "echo");
 
 /** What the room `observers` hears of the socket with this auth.name (others may still be leaving). */
-async function gone(watcher, name) {
+export async function gone(watcher, name) {
   for (;;) {
     const [who, reason] = await next(watcher, "gone");
     if (who === name) return reason;
@@ -114,16 +114,16 @@ async function gone(watcher, name) {
 }
 
 /** Collects the arguments of every `event`. */
-function record(socket, ...events) {
+export function record(socket, ...events) {
   const seen = [];
   for (const event of events) socket.on(event, (...args) => seen.push([event, ...args]));
   return seen;
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** One form for every value: sorted keys, bytes in hex, whichever type the platform has for them. */
-function show(value) {
+export function show(value) {
   if (value === undefined) return "undefined";
   if (typeof value === "function") return "[ack]";
   if (value === null || typeof value !== "object") return JSON.stringify(value);
@@ -137,9 +137,9 @@ function show(value) {
   return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}: ${show(value[key])}`).join(", ")}}`;
 }
 
-const showAll = (values) => values.map(show).join(", ");
+export const showAll = (values) => values.map(show).join(", ");
 
-const bytes = (...values) => new Uint8Array(values);
+export const bytes = (...values) => new Uint8Array(values);
 
 // ---- the parts, in the order of the transcript; each starts with no connection
 

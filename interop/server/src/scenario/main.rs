@@ -1,13 +1,15 @@
 //! The scenario's server side on Sockeye: the twin of `interop/scenario/node-server.mjs`, where
 //! every event is described.
 //!
-//! With `--deflate` it agrees to permessage-deflate, and compresses every message.
+//! With `--deflate` it agrees to permessage-deflate, and compresses every message. `--connect-timeout` has milliseconds.
 //!
 //! It prints `listening on http://127.0.0.1:PORT` and exits when its standard input closes.
 
 mod admin;
+mod features;
 mod root;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,6 +22,7 @@ const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
+    let running = Running::default();
     let io = Server::builder()
         .also_parser(MsgpackParser)
         .also_parser(JsonParser)
@@ -28,9 +31,14 @@ async fn main() -> std::io::Result<()> {
         .namespace(admin::namespace())
         .namespace(slow())
         .namespace(Namespace::new("/имя").on("echo", echo))
+        .namespace(features::lab(running.clone()))
+        .namespace(features::guarded())
+        .namespace(features::member())
         .fallback(Router::new().route("/tutorial/", get(|| async { Html(TUTORIAL) })))
         .per_message_deflate(deflate())
+        .connect_timeout(connect_timeout())
         .build();
+    running.set(io.clone()).ok();
     let listener = bind().await?;
     tokio::select! {
         served = io.serve_listener(listener) => served,
@@ -40,6 +48,17 @@ async fn main() -> std::io::Result<()> {
             std::process::exit(0);
         }
     }
+}
+
+/// The server, once it is built: for handlers that ask about all of it.
+type Running = Arc<OnceLock<Server>>;
+
+/// How long a client may take to enter a namespace.
+fn connect_timeout() -> Duration {
+    let mut arguments =
+        std::env::args().skip_while(|argument| argument != "--connect-timeout").skip(1);
+    let milliseconds = arguments.next().and_then(|milliseconds| milliseconds.parse().ok());
+    Duration::from_millis(milliseconds.unwrap_or(45_000))
 }
 
 /// Compression of every message, if it was asked for.

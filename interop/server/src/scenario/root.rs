@@ -12,8 +12,17 @@ use crate::{drop_me, echo, whoami};
 type List = Arc<Mutex<Vec<Value>>>;
 
 pub(crate) fn namespace() -> Namespace {
-    Namespace::new("/")
-        .on_connect(connect)
+    basics(Namespace::new("/")).on_connect(connect).on("headers", headers).on(
+        "chat message",
+        |socket: Socket, Data(text): Data<Value>| {
+            socket.everyone().emit("chat message", text).ok();
+        },
+    )
+}
+
+/// What it has in common with other namespaces.
+pub(crate) fn basics(namespace: Namespace) -> Namespace {
+    namespace
         .on_disconnect(gone)
         .on("echo", echo)
         .on("", |socket: Socket, Data(args): Data<Args>| {
@@ -61,14 +70,11 @@ pub(crate) fn namespace() -> Namespace {
             let list = socket.remove_extension::<List>().unwrap_or_default();
             std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner))
         })
-        .on("headers", |handshake: Handshake, Data(names): Data<Vec<String>>| {
-            let value = |name: &String| handshake.header(name).map(str::to_owned);
-            names.iter().map(value).collect::<Vec<Option<String>>>()
-        })
         .on("drop me", drop_me)
-        .on("chat message", |socket: Socket, Data(text): Data<Value>| {
-            socket.everyone().emit("chat message", text).ok();
-        })
+}
+
+pub(crate) fn headers(handshake: Handshake, Data(names): Data<Vec<String>>) -> Vec<Option<String>> {
+    names.iter().map(|name| handshake.header(name).map(str::to_owned)).collect()
 }
 
 #[derive(Serialize)]
