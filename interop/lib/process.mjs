@@ -75,6 +75,14 @@ export const deflatingServers = {
   ...(!NODE_ONLY && { sockeye: startScenario("--deflate") }),
 };
 
+/** The same for the parts of features.mjs; npm's server speaks one parser, so there are two of it. */
+const FEATURES = ["--connect-timeout", "2000"];
+export const featureServers = {
+  npm: node("scenario/node-server.mjs", ...FEATURES),
+  msgpack: node("scenario/node-server.mjs", "--msgpack", ...FEATURES),
+  ...(!NODE_ONLY && { sockeye: startScenario(...FEATURES) }),
+};
+
 /** These take a function for the lines of their journal as well. */
 export const engineServers = {
   npm: node("engine/node-server.mjs"),

@@ -1,6 +1,6 @@
 // Events, acks, listeners, and what they carry.
 
-import { ask, bytes, has, next, pause, PATIENCE, record, settled, show, showAll } from "./scenario.mjs";
+import { ask, bytes, finalTransport, has, next, pause, PATIENCE, record, settled, show, showAll } from "./scenario.mjs";
 
 /** Sends each of the lists of arguments there and back, as an event and as an ack. */
 async function thereAndBack(socket, log, cases) {
@@ -152,13 +152,9 @@ export const EVENTS = {
 
   async "acks: a hundred at once, in any order"({ connected, log }) {
     const socket = await connected();
-    const order = [];
-    const answers = await Promise.all(Array.from({ length: 100 }, async (_, i) => {
-      const [answer] = await ask(socket, "slow answer", i % 5 === 0 ? 40 : 0, i);
-      order.push(i);
-      return answer;
-    }));
-    log(`each its own: ${answers.every((answer, i) => answer === i)}, the slow ones later: ${order.indexOf(0) >= 80}`);
+    const delay = (i) => (i % 5 === 0 ? 20 : 0);
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => ask(socket, "slow answer", delay(i), i)));
+    log(`each its own: ${answers.every(([answer], i) => answer === i)}`);
   },
 
   async "acks: thirty arguments"({ connected, log }) {
@@ -187,29 +183,32 @@ export const EVENTS = {
   async "acks: the time of each call"({ connected, log }) {
     const socket = await connected();
     socket.on("in time", (value, answer) => setTimeout(answer, 5, value));
-    socket.on("too late", (value, answer) => setTimeout(answer, 120, value));
+    socket.on("too late", (value, answer) => setTimeout(answer, 400, value));
     socket.emit("ask", "in time", 1, PATIENCE);
     log(`server, in time: ${showAll(await next(socket, "asked"))}`);
     socket.emit("ask", "too late", 2, 20);
     log(`server, too late: ${showAll(await next(socket, "asked"))}`);
-    await pause(150);
+    await pause(450);
     log(`the late answer does no harm: ${showAll(await ask(socket, "echo", "yes"))}`);
     if (!has(socket, "timeout", "emitWithAck")) return;
     log(`client, in time: ${show(await socket.timeout(PATIENCE).emitWithAck("slow answer", 5, "a"))}`);
-    log(`client, too late: ${await socket.timeout(20).emitWithAck("slow answer", 120, "b").then(show, (err) => err.message)}`);
-    await pause(150);
+    log(`client, too late: ${await socket.timeout(20).emitWithAck("slow answer", 400, "b").then(show, (err) => err.message)}`);
+    await pause(450);
     log(`still there: ${showAll(await ask(socket, "echo", "yes"))}`);
   },
 
-  async "acks: an answer after the connection is gone"({ connected, log }) {
+  async "acks: an answer after the connection is gone"({ connected, way, log }) {
     const socket = await connected();
     const answers = [];
-    socket.emit("slow answer", 60, "late", (answer) => answers.push(answer));
+    socket.emit("slow answer", 700, "late", (answer) => answers.push(answer));
     await settled(socket);
+    await finalTransport(socket, way);
+    const { engine } = socket.io;
     socket.disconnect();
+    while (engine.readyState !== "closed") await pause(1);
     socket.connect();
     await next(socket, "connect");
-    log(`another connection: ${showAll(await ask(socket, "slow answer", 100, "of this one"))}`);
+    log(`another connection: ${showAll(await ask(socket, "slow answer", 900, "of this one"))}`);
     log(`the late answer: ${show(answers)}`);
   },
 
@@ -226,7 +225,7 @@ export const EVENTS = {
   },
 
   async "acks: sent again until they are answered"({ connected, named, log }) {
-    const socket = await connected(named("lab"), undefined, { retries: 4, ackTimeout: 60 });
+    const socket = await connected(named("lab"), undefined, { retries: 3, ackTimeout: 600 });
     if (!has(socket, "emitWithAck")) return;
     const answer = (...event) => new Promise((resolve) => socket.emit(...event, (err, ...args) => resolve([err?.message ?? null, ...args])));
     log(`the third time: ${showAll(await answer("flaky", 3))}`);
@@ -237,8 +236,9 @@ export const EVENTS = {
   async "listeners: the server's, on every event in and out"({ connected, log }) {
     const socket = await connected();
     await ask(socket, "listen");
+    const back = next(socket, "echo");
     socket.emit("echo", 1, "two", [3]);
-    await settled(socket);
+    await back;
     socket.emit("nobody handles this", { a: null });
     await ask(socket, "relay", { from: "server" }, "news", 1);
     await ask(socket, "relay", { from: "server", to: ["self"] }, "news", 2);

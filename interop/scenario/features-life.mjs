@@ -96,18 +96,21 @@ export const LIFE = {
     log(`ids: ${new Set(ids.map(String)).size}`);
   },
 
-  async "namespaces: left and entered twenty times"({ connected, named, log }) {
+  async "namespaces: left and entered twenty times"({ version, connected, named, log }) {
     const first = await connected(named("lab"));
-    const socket = first.io.socket("/"); // npm loses who enters a dynamic one in the moment in which it is emptied
+    const socket = first.io.socket(named("lab-b"));
     const ids = new Set();
     for (let i = 0; i < 20; i++) {
       if (!socket.connected) await next(socket, "connect");
       ids.add(String(await ask(socket, "whoami")));
       socket.disconnect();
+      // npm closes the connection where both packets come at once: it has not yet looked at the first.
+      await settled(first);
       socket.connect();
     }
     await next(socket, "connect");
-    log(`${ids.size} ids, ${showAll(await ask(socket, "echo", "here"))}, ${showAll(await ask(first, "echo", "there"))}`);
+    if (version >= 3) log(`${ids.size} ids`); // else the session's, every time
+    log(`${showAll(await ask(socket, "echo", "here"))}, ${showAll(await ask(first, "echo", "there"))}`);
   },
 
   async "namespaces: one is left, the others stay"({ connected, named, log }) {
@@ -144,7 +147,6 @@ export const LIFE = {
     if (version >= 3) socket.auth = { refuse: "nobody" };
     else socket.query = "refuse=nobody";
     socket.connect();
-    if (version < 3) socket.open();
     log(`let in: ${showAll(await next(socket, "order"))}`);
   },
 
@@ -305,8 +307,9 @@ export const LIFE = {
   async "the end: and again by itself"({ connected, log }) {
     const socket = await connected(undefined, { name: "x" }, { reconnection: true, reconnectionDelay: 5, reconnectionDelayMax: 10 });
     await ask(socket, "join", "x");
-    const reconnected = next(socket, "connect");
+    const [reconnected, lost] = [next(socket, "connect"), next(socket, "disconnect")];
     socket.io.engine.close();
+    await lost;
     socket.emit("echo", "kept");
     const seen = record(socket, "echo");
     await reconnected;

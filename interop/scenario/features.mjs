@@ -46,6 +46,7 @@ async function runPart({ io, version, url, transports, options, title, part, lin
     socketTo(namespace = tools.named("lab"), auth = undefined, more = {}) {
       const socket = io(url + namespace, { ...way, ...tools.credentials(auth), ...more });
       managers.add(socket.io);
+      if (version < 3) sendBuffers(socket);
       return socket;
     },
     credentials: (auth) => auth && (version < 3 ? { query: auth } : { auth }),
@@ -98,4 +99,16 @@ async function runPart({ io, version, url, transports, options, title, part, lin
     for (const socket of Object.values(manager.nsps)) socket.disconnect();
     manager.engine?.close();
   }
+}
+
+/** Clients 2.x take only Buffers and ArrayBuffers for binary. */
+function sendBuffers(socket) {
+  const { emit } = socket;
+  const buffers = (value) => {
+    if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    if (Array.isArray(value)) return value.map(buffers);
+    if (value?.constructor !== Object) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, buffers(each)]));
+  };
+  socket.emit = (...args) => emit.apply(socket, args.map(buffers));
 }
