@@ -1,5 +1,5 @@
-// The parts of features.mjs: each official client, by each parser, over each way. The transcripts are those of the same
-// client with npm's server, except exactly for what ../differences.json lists with a parser.
+// The parts of features.mjs: each official client, by each parser, over each way; and those of scenario.mjs by msgpack. The
+// transcripts are those of the same client with npm's server, except exactly for what ../differences.json lists with a parser.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { io as io48 } from "socket.io-client";
 import { featureServers } from "../lib/process.mjs";
 import { assertSame } from "../lib/same.mjs";
 import { PARTS, run } from "./features.mjs";
-import { WAYS } from "./scenario.mjs";
+import { run as runScenario, WAYS } from "./scenario.mjs";
 
 const CLIENTS = { 4.8: io48, 3.1: io31, 2.5: io25 };
 /** Name → the options of the client that speaks it. The msgpack parser that clients 2.x could load is another. */
@@ -32,11 +32,11 @@ after(async () => {
   for (const server of Object.values(servers)) await server.stop();
 });
 
-/** The oracle's transcript with the differences that are listed; an entry that does not fit is an error. */
-function expected(lines, { version, parser, way }) {
+/** The oracle's transcript with the differences that are `listed`; an entry that does not fit is an error. */
+function expected(lines, listed, { version, parser, way }) {
   const fits = (value, wanted) => value === "any" || [value].flat().includes(wanted);
   lines = [...lines];
-  for (const entry of differences) {
+  for (const entry of listed) {
     if (!fits(entry.client, version) || !fits(entry.parser, parser) || !fits(entry.way, way)) continue;
     const start = lines.indexOf(`== ${entry.part}`);
     const end = lines.findIndex((line, index) => index > start && line.startsWith("== "));
@@ -58,17 +58,33 @@ test("there are enough of them", () => {
   assert.ok(Object.keys(PARTS).length >= 60, String(Object.keys(PARTS).length));
 });
 
+const ofFeatures = differences.filter(({ part }) => part in PARTS);
+const ofScenario = differences.filter(({ part }) => !(part in PARTS));
+
+/** Both servers tell the same; without Sockeye's, npm's tells something whole. */
+async function compare(transcript, listed, pair) {
+  const oracle = pair.parser === "msgpack" ? servers.msgpack : servers.npm;
+  const [npm, ours] = await Promise.all([transcript(oracle), servers.sockeye && transcript(servers.sockeye)]);
+  assert.deepEqual(located(npm).filter((line) => line.includes(": !! ")), []);
+  if (ours) assertSame(located(ours), located(expected(npm, listed, pair)));
+}
+
 for (const { version, parser } of pairs) {
   for (const way of Object.keys(WAYS)) {
-    const title = `the official client ${version}, parser ${parser}, ${way}`;
-    test(title, { timeout: 120_000 }, async () => {
-      const transcript = ({ url }) => run({
-        io: CLIENTS[version], version: Number(version), url, transports: WAYS[way], options: PARSERS[parser],
-      });
-      const oracle = parser === "msgpack" ? servers.msgpack : servers.npm;
-      const [npm, ours] = await Promise.all([transcript(oracle), servers.sockeye && transcript(servers.sockeye)]);
-      assert.deepEqual(located(npm).filter((line) => line.includes(": !! ")), []);
-      if (ours) assertSame(located(ours), located(expected(npm, { version, parser, way })));
+    const tools = { io: CLIENTS[version], version: Number(version), transports: WAYS[way], options: PARSERS[parser] };
+    test(`the official client ${version}, parser ${parser}, ${way}`, { timeout: 120_000 }, async () => {
+      await compare(({ url }) => run({ ...tools, url }), ofFeatures, { version, parser, way });
+    });
+
+    if (parser === "default") continue; // scenario.test.mjs
+    test(`scenario.mjs: the official client ${version}, parser ${parser}, ${way}`, { timeout: 120_000 }, async () => {
+      const io = (url, options) => CLIENTS[version](url, { ...options, ...PARSERS[parser] });
+      const transcript = async ({ url }) => {
+        const lines = [];
+        await runScenario({ io, url, log: (line) => lines.push(line), transports: WAYS[way] });
+        return lines;
+      };
+      await compare(transcript, ofScenario, { version, parser, way });
     });
   }
 }
