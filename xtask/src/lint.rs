@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::metadata::Metadata;
 use crate::process::{self, cargo, seconds};
+use crate::support;
 
 /// Runs every check, then sums up.
 pub(crate) fn run() -> Result<ExitCode, String> {
@@ -34,6 +35,7 @@ pub(crate) fn run() -> Result<ExitCode, String> {
     check("layers", &mut || Metadata::load().map_or_else(|e| vec![e], |m| layers::check(&m)));
     check("WebSocket alone", &mut alone::check);
     check("files", &mut || files::check(&root).unwrap_or_else(|error| vec![error]));
+    check("support matrix", &mut || support::check(&root).unwrap_or_else(|error| vec![error]));
     check("format", &mut || passes(&mut cargo(["fmt", "--all", "--check"])));
     let args = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--all", "--check"];
     check("format of fuzz", &mut || passes(&mut cargo(args)));

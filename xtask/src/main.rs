@@ -5,6 +5,7 @@
 //!
 //! - `test` ([`mod@test`]): everything that can fail, with the real clients and a real browser;
 //! - `lint` ([`mod@lint`]): format, lints, documentation, layers, file rules;
+//! - `support` ([`mod@support`]): README's table of what Node's users find here;
 //! - `autobahn` ([`mod@autobahn`]): the WebSocket conformance cases, of which `test` runs a
 //!   selection;
 //! - `fuzz` ([`mod@fuzz`]): the fuzz targets, for as long as you like;
@@ -20,6 +21,7 @@ mod metadata;
 mod process;
 mod programs;
 mod python;
+mod support;
 mod tally;
 mod test;
 mod tools;
@@ -48,6 +50,8 @@ enum Task {
     },
     /// Check format, lints, documentation, layers and file rules
     Lint,
+    /// Write README's support matrix from interop/support.json
+    Support,
     /// Run Autobahn's cases against the WebSocket server and client
     Autobahn(autobahn::Options),
     /// Look for bytes from a peer that break a promise
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test { only } => test::run(only),
         Task::Lint => lint::run(),
+        Task::Support => support::run(),
         Task::Autobahn(options) => autobahn::run(&options),
         Task::Fuzz { target, seconds, merge } => {
             fuzz::run(target.as_deref(), Duration::from_secs(seconds), merge)
