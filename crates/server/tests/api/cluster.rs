@@ -95,10 +95,13 @@ async fn an_adapter_may_deliver_itself() {
     let bus = Bus::default();
     let mut peers = Vec::new();
     let mut servers = Vec::new();
+    let mut sockets = Vec::new();
     for name in ["a", "b"] {
-        let builder = Server::builder().namespace(root()).adapter(bus.factory(name, true));
+        let (namespace, mut joined) = with_sockets(root());
+        let builder = Server::builder().namespace(namespace).adapter(bus.factory(name, true));
         let server = serve(builder).await;
         peers.push(Peer::socketio(server.address).await.0);
+        sockets.push(joined.next().await);
         servers.push(server);
     }
     servers[0].emit("e", 1).unwrap();
@@ -106,6 +109,9 @@ async fn an_adapter_may_deliver_itself() {
     peers[0].expect_text("42[\"e\",1,\"offset\"]").await;
     peers[0].expect_text("42[\"local\"]").await;
     peers[1].expect_text("42[\"e\",1,\"offset\"]").await;
+    // Who is left out is so by name, since it comes back from the adapter.
+    sockets[0].broadcast().emit("others", ()).unwrap();
+    peers[1].expect_text("42[\"others\",\"offset\"]").await;
     for peer in &mut peers {
         sync(peer).await;
     }

@@ -185,6 +185,28 @@ async fn empty_namespaces_are_kept_on_request() {
     assert_eq!(server.sockets("/room-1"), 0);
 }
 
+#[tokio::test]
+async fn a_namespace_stays_until_its_last_socket_goes() {
+    let server = serve(Server::builder().namespace(root()).namespace(rooms())).await;
+    let (mut first, _) = Peer::socketio(server.address).await;
+    let (mut second, _) = Peer::socketio(server.address).await;
+    first.join("/room-1").await;
+    second.join("/room-1").await;
+    // In both ways of leaving, and with another one coming in between.
+    first.send_text("41/room-1,").await;
+    sync(&mut first).await;
+    server.of("/room-1").unwrap().emit("there", 1).unwrap();
+    second.expect_text("42/room-1,[\"there\",1]").await;
+    first.join("/room-1").await;
+    second.finish().await;
+    until(|| server.sockets("/room-1") == 1).await;
+    server.of("/room-1").unwrap().emit("there", 2).unwrap();
+    first.expect_text("42/room-1,[\"there\",2]").await;
+    first.send_text("41/room-1,").await;
+    sync(&mut first).await;
+    assert_eq!(server.namespaces(), ["/"]);
+}
+
 /// Whoever comes while the last one goes is in a namespace that can be found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn coming_while_the_last_one_goes() {
