@@ -91,7 +91,6 @@ impl Children {
         child.sockets += 1;
         let namespace = child.namespace.clone();
         drop(children);
-        tracing::debug!(target: "socket.io:parent-namespace", namespace = path, "comes to be");
         self.begin(&namespace);
         Some(namespace)
     }
@@ -100,12 +99,13 @@ impl Children {
     fn begin(&self, namespace: &Arc<Inner>) {
         namespace.enroll();
         namespace.told.get_or_init(|| {
-            let path = &namespace.path;
+            let path = &*namespace.path;
+            tracing::debug!(target: "socket.io:parent-namespace", namespace = path, "comes to be");
             let told =
                 catch_unwind(AssertUnwindSafe(|| self.hooks.iter().for_each(|hook| hook(path))));
             if told.is_err() {
                 tracing::error!(
-                target: "socket.io:parent-namespace", namespace = &**path, "a hook for namespaces panicked"
+                target: "socket.io:parent-namespace", namespace = path, "a hook for namespaces panicked"
             );
             }
         });

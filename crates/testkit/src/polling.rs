@@ -50,7 +50,9 @@ impl Polling {
         let polling = Self::open(address).await;
         polling.post("40").await;
         let reply = polling.poll().await;
-        let id = reply.strip_prefix("40{\"sid\":\"").and_then(|rest| rest.get(..20));
+        // Where the heartbeat is short and the machine busy, a ping comes first.
+        let packet = reply.strip_prefix("2\u{1e}").unwrap_or(&reply);
+        let id = packet.strip_prefix("40{\"sid\":\"").and_then(|rest| rest.get(..20));
         let id = id.unwrap_or_else(|| panic!("not let in: {reply}")).to_owned();
         (polling, id)
     }
