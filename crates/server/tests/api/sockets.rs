@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sockeye_server::{EmitError, Server};
+use sockeye_server::{EmitError, Revision, Server, Transport};
 use sockeye_testkit::peer::Peer;
+use sockeye_testkit::polling::Polling;
 
 use crate::harness::{FACES, root, serve_namespace, sync, with_sockets, within};
 
@@ -42,6 +43,20 @@ async fn the_handshake() {
         assert!(handshake.address().ip().is_loopback(), "{face:?}: {}", handshake.address());
         assert_ne!(handshake.address().port(), 0, "{face:?}");
         assert!(handshake.issued() >= before);
+    }
+}
+
+#[tokio::test]
+async fn the_connection_it_is_on() {
+    for face in FACES {
+        let (namespace, mut sockets) = with_sockets(root());
+        let server = face.serve(Server::builder().namespace(namespace)).await;
+        let (client, _) = Polling::socketio(server.address).await;
+        let socket = sockets.next().await;
+        assert_eq!((socket.transport(), socket.revision()), (Transport::Polling, Revision::V4));
+        let mut peer = client.upgrade().await;
+        sync(&mut peer).await;
+        assert_eq!(socket.transport(), Transport::Websocket, "{face:?}");
     }
 }
 
