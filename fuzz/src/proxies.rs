@@ -11,6 +11,7 @@
 //! ```
 
 #[expect(unreachable_pub, reason = "what a crate offers to others is more than is used")]
+#[allow(dead_code, reason = "what is not about addresses has no target")]
 #[path = "../../crates/net/src/forwarded.rs"]
 mod forwarded;
 #[path = "../../crates/net/src/proxy/header.rs"]

@@ -39,12 +39,14 @@ mod memory;
 mod offset;
 mod session;
 mod store;
+mod unrecoverable;
 
 #[cfg(feature = "disk")]
 pub use disk::{DiskStore, Durability};
 pub use event::{Event, Gap, Meta};
-pub use log::{Claim, Limits, Log, Missed, Unrecoverable, Visit};
+pub use log::{Claim, Limits, Log, Missed, Visit};
 pub use memory::MemoryStore;
 pub use offset::{Epoch, Offset, Position};
 pub use session::{Rooms, Session, Stay};
 pub use store::{Forgotten, Loaded, Run, Store};
+pub use unrecoverable::Unrecoverable;

@@ -114,7 +114,8 @@ impl Namespace {
     #[cfg(feature = "regex")]
     #[doc(alias = "of")]
     pub fn regex(regex: regex::Regex) -> Self {
-        Self::parent(&regex.as_str().to_owned(), Names::Regex(regex))
+        let name = regex.as_str().to_owned();
+        Self::parent(&name, Names::Regex(regex))
     }
 
     /// All namespaces for whose names an async function says `true`: as [`matching`](Self::matching). It gets

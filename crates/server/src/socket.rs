@@ -1,24 +1,22 @@
 //! The socket: one session's membership of one namespace, and the handle that users hold of it.
 
+mod context;
+mod delivery;
+
 use std::convert::Infallible;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_engineio::{CloseReason, Revision, Sid, Transport};
-use sockeye_handler::Failure;
 use sockeye_hub::{Packet, Slot};
-use sockeye_net::{Wired, clock};
+use sockeye_net::clock;
 use sockeye_outbox::{Class, Outbox, Refused};
 use sockeye_socketio::{DisconnectReason, decode_args, encode, revision4};
 use sockeye_transport::{Entry, Handshake, Shared};
-use tracing::Span;
 
-use crate::journal::{self, Journal, Later, Membership};
+use crate::journal::{Journal, Membership};
 use crate::link::{Command, Link};
 use crate::local::{Answer, Local};
 use crate::namespace::Inner as NamespaceInner;
@@ -422,103 +420,6 @@ impl Socket {
         }
     }
 
-    /// Queues a packet for the client.
-    pub(crate) fn deliver(
-        &self,
-        packet: &Arc<Packet>,
-        class: Class,
-        source: Source,
-    ) -> Result<(), Undelivered> {
-        let phase = self.inner.phase.load(Ordering::Acquire);
-        if phase == CONNECTED {
-            return self.push(packet, class);
-        }
-        let outcome = self.deliver_or_hold(packet, class, source);
-        if phase & HEARD != 0 && outcome.is_ok() {
-            journal::after_turn(Later::Heard(self, packet));
-        }
-        outcome
-    }
-
-    fn deliver_or_hold(
-        &self,
-        packet: &Arc<Packet>,
-        class: Class,
-        source: Source,
-    ) -> Result<(), Undelivered> {
-        {
-            let mut state = self.state();
-            match &mut *state {
-                State::Connected => {}
-                State::Disconnected(_) => return Err(Undelivered::Disconnected),
-                // Its time is now, and it cannot be written now.
-                State::Connecting { .. } if class == Class::Volatile => {
-                    return Err(Undelivered::Full);
-                }
-                // It is told by the log.
-                State::Connecting { .. } if packet.has_offset() && self.is_catching_up() => {
-                    return Ok(());
-                }
-                State::Connecting { held, held_bytes } => {
-                    let limit = self.inner.namespace.config().max_buffered_bytes;
-                    if *held_bytes > 0 && *held_bytes + packet.bytes() > limit {
-                        return Err(Undelivered::Full);
-                    }
-                    *held_bytes += packet.bytes();
-                    held.push((packet.clone(), source));
-                    return Ok(());
-                }
-            }
-        }
-        self.push(packet, class)
-    }
-
-    fn push(&self, packet: &Arc<Packet>, class: Class) -> Result<(), Undelivered> {
-        self.inner.session.push(Entry::Packet(packet.clone()), class).map_err(|refused| {
-            match refused {
-                Refused::Full(_) => Undelivered::Full,
-                Refused::Sealed(_) => Undelivered::Disconnected,
-            }
-        })?;
-        if let Some(observer) = self.inner.namespace.server.observer() {
-            observer.sent(self, packet);
-        }
-        Ok(())
-    }
-
-    /// Queues a packet; a client for which too much waits is disconnected, so that it learns that
-    /// it missed something instead of missing it silently.
-    pub(crate) fn deliver_or_disconnect(
-        &self,
-        packet: &Arc<Packet>,
-        class: Class,
-        source: Source,
-    ) -> Result<(), Undelivered> {
-        let mut outcome = self.deliver(packet, class, source);
-        if outcome == Err(Undelivered::Full) && class != Class::Volatile {
-            // Within a wake-up nothing is written before its end: that is no fault of the client.
-            self.inner.session.flush(&mut Box::default());
-            outcome = self.deliver(packet, class, source);
-        }
-        if outcome == Err(Undelivered::Full) && class != Class::Volatile {
-            self.inner.namespace.counters().slow_consumers.count();
-            self.drop_client();
-            journal::after_turn(Later::TooSlow(self));
-        } else if outcome == Err(Undelivered::Full) {
-            self.inner.namespace.counters().volatile_dropped.count();
-        }
-        outcome
-    }
-
-    pub(crate) fn tell_too_slow(&self) {
-        tracing::warn!(
-            target: "socket.io:socket",
-            socket = self.id(),
-            "slow consumer: more than {} bytes wait for it; it is disconnected",
-            self.inner.namespace.config().max_buffered_bytes
-        );
-    }
-
     fn enter_phase(&self, phase: u8) {
         // Only the bit may change meanwhile: the state's lock is held.
         let heard = self.inner.phase.load(Ordering::Acquire) & HEARD;
@@ -580,100 +481,6 @@ impl Socket {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl sockeye_handler::Context for Socket {
-    fn acknowledge<T: Serialize + ?Sized>(&self, ack: u64, reply: &T) {
-        let path = self.namespace();
-        tracing::trace!(target: "socket.io:socket", socket = self.id(), ack, "an event is answered");
-        match Packet::message(|buffer| encode::ack(buffer, path, ack, reply)) {
-            Ok(packet) => {
-                let _ = self.deliver_or_disconnect(&packet, Class::Reserved, Source::Own);
-            }
-            Err(error) => {
-                tracing::error!(
-                    target: "socket.io:socket", %error, "the answer to an event cannot be encoded"
-                );
-            }
-        }
-    }
-
-    fn is_connected(&self) -> bool {
-        Socket::is_connected(self)
-    }
-
-    fn spawn(&self, running: sockeye_handler::Running) {
-        self.inner.namespace.server.spawn(running);
-    }
-
-    fn places(&self) -> &sockeye_handler::Places {
-        &self.inner.link.places
-    }
-
-    fn wake(&self) {
-        self.outbox().notify();
-    }
-
-    fn span(&self, event: &str) -> Span {
-        tracing::debug_span!(
-            target: "socket.io:socket",
-            "handler",
-            socket = self.id(),
-            namespace = self.namespace(),
-            event
-        )
-    }
-
-    fn is_timed(&self) -> bool {
-        self.inner.namespace.config().measure_handlers
-    }
-
-    fn took(&self, time: Duration) {
-        self.inner.namespace.counters().handler_times.count(time);
-    }
-
-    fn own(&self) -> Option<&sockeye_handler::Own<Self>> {
-        self.local_if_used().and_then(Local::own)
-    }
-
-    fn failed(&self, event: &str, failure: Failure) {
-        let (namespace, counters) = (&self.inner.namespace, self.inner.namespace.counters());
-        match &failure {
-            Failure::Panicked => counters.handler_panics.count(),
-            Failure::Returned(_) => counters.handler_errors.count(),
-            Failure::Unhandled => counters.events_unhandled.count(),
-            _ => counters.events_refused.count(),
-        };
-        if failure == Failure::Panicked {
-            tracing::error!(
-                target: "socket.io:socket",
-                event, socket = self.id(), namespace = self.namespace(), "{failure}"
-            );
-        } else if event == "connect" && matches!(failure, Failure::Rejected(_)) {
-            // It may quote the client's `auth`, which is not for the log.
-            tracing::warn!(
-                target: "socket.io:socket",
-                event, socket = self.id(), namespace = self.namespace(),
-                "the handler was not called: its parameters could not be made of the client's auth"
-            );
-        } else {
-            tracing::warn!(
-                target: "socket.io:socket",
-                event, socket = self.id(), namespace = self.namespace(), "{failure}"
-            );
-        }
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            namespace.errors.iter().for_each(|hook| hook(self, event, &failure));
-        }));
-        if told.is_err() {
-            tracing::error!(
-                target: "socket.io:namespace", namespace = self.namespace(), "a hook for errors panicked"
-            );
-        }
-        if failure == Failure::Panicked {
-            self.disconnect();
-        }
     }
 }
 
