@@ -114,8 +114,8 @@ impl Namespace {
     #[cfg(feature = "regex")]
     #[doc(alias = "of")]
     pub fn regex(regex: regex::Regex) -> Self {
-        let name = regex.as_str().to_owned();
-        Self::parent(&name, Names::Regex(regex))
+        let path = regex.as_str().to_owned();
+        Self::parent(&path, Names::Regex(regex))
     }
 
     /// All namespaces for whose names an async function says `true`: as [`matching`](Self::matching). It gets
