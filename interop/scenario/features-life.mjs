@@ -44,7 +44,7 @@ export const LIFE = {
   },
 
   async "namespaces: told all at once"({ connected, named, unique, heard, log }) {
-    const [a, b] = [await connected(named("lab-a")), await connected(named("lab-b"))];
+    const [a, b] = [await connected(named("crowd-a")), await connected(named("crowd-b"))];
     log(await heard({ a, b }, unique, () => ask(a, "everywhere", unique)));
   },
 

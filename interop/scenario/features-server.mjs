@@ -10,7 +10,6 @@
 //
 //   `namespace` ACK                  acks with the name of the socket's namespace
 //   `exists` (name) ACK              acks with whether there is a namespace of this name
-//   `everywhere` (event) ACK         emits `event` to everybody in all these namespaces
 //   `query` (names) ACK              acks with an array of the handshake's query parameters of these names, null for what it has not
 //   `set data` (value) ACK           keeps the value as the socket's data { name: value }
 //   `fetch` (ROUTE) ACK              acks with the sockets that ROUTE (see `relay`) selects: an array of [data.name or null, the
@@ -33,6 +32,8 @@
 //   `slow answer` (ms, value) ACK    acks with value after ms
 //   `flaky` (n) ACK                  acks each n-th time, with the number of times
 //   `message` (..args)               sends `message` (..args) back
+//
+// ---- Namespaces `/crowd-…`: acks `echo`; `everywhere` (event) ACK emits `event` to everybody in all of them.
 //
 // ---- Namespaces `/guarded-…`: three middlewares, of which the second takes 5 ms, write down "first", "second", "third". If
 //      auth.refuse is that word it refuses with "refused by WORD"; auth.data names the data: "object", "array", "string",
@@ -58,13 +59,9 @@ function selected(socket, { from, to, except, timeout }) {
   return target;
 }
 
-function rooms(socket, io, lab) {
+function rooms(socket, io) {
   socket.on("namespace", (ack) => ack(socket.nsp.name));
   socket.on("exists", (name, ack) => ack(io._nsps.has(name)));
-  socket.on("everywhere", (event, ack) => {
-    lab.emit(event);
-    ack();
-  });
   socket.on("query", (names, ack) => ack(names.map((name) => socket.handshake.query[name] ?? null)));
   socket.on("headers", (names, ack) => ack(names.map((name) => socket.handshake.headers[name] ?? null)));
   socket.on("set data", (name, ack) => {
@@ -147,8 +144,17 @@ export function features(io) {
   const lab = io.of(/^\/lab-[^/]+$/);
   lab.on("connection", (socket) => {
     basics(socket);
-    rooms(socket, io, lab);
+    rooms(socket, io);
     listeners(socket);
+  });
+
+  const crowd = io.of(/^\/crowd-[^/]+$/);
+  crowd.on("connection", (socket) => {
+    onEcho(socket);
+    socket.on("everywhere", (event, ack) => {
+      crowd.emit(event);
+      ack();
+    });
   });
 
   const guarded = io.of(/^\/guarded-[^/]+$/);

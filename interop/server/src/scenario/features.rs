@@ -28,11 +28,6 @@ pub(crate) fn lab(running: Running) -> Namespace {
         .on("exists", |State(io): State<Running>, Data(name): Data<String>| {
             io.get().is_some_and(|io| io.namespaces().contains(&name))
         })
-        .on("everywhere", |State(io): State<Running>, Data(event): Data<String>| {
-            if let Some(lab) = io.get().and_then(|io| io.parent("/lab-{name}")) {
-                lab.emit(&event, ()).ok();
-            }
-        })
         .on("query", |handshake: Handshake, Data(names): Data<Vec<String>>| {
             names.iter().map(|name| handshake.query(name)).collect::<Vec<Option<String>>>()
         })
@@ -45,6 +40,18 @@ pub(crate) fn lab(running: Running) -> Namespace {
         .on("ask them", ask_them)
         .on("server side", server_side);
     listeners(namespace)
+}
+
+/// The namespaces `/crowd-…`.
+pub(crate) fn crowd(running: Running) -> Namespace {
+    Namespace::matching("/crowd-{name}").state(running).on("echo", crate::echo).on(
+        "everywhere",
+        |State(io): State<Running>, Data(event): Data<String>| {
+            if let Some(crowd) = io.get().and_then(|io| io.parent("/crowd-{name}")) {
+                crowd.emit(&event, ()).ok();
+            }
+        },
+    )
 }
 
 /// The sockets to do something to: each list of rooms was a call of `to` or `except`.

@@ -32,6 +32,7 @@ async fn main() -> std::io::Result<()> {
         .namespace(slow())
         .namespace(Namespace::new("/имя").on("echo", echo))
         .namespace(features::lab(running.clone()))
+        .namespace(features::crowd(running.clone()))
         .namespace(features::guarded())
         .namespace(features::member())
         .fallback(Router::new().route("/tutorial/", get(|| async { Html(TUTORIAL) })))
