@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::metadata::Metadata;
-use crate::process::{self, cargo, seconds};
+use crate::process::{self, EVERY_FEATURE, cargo, seconds};
 use crate::support;
 
 /// Runs every check, then sums up.
@@ -45,8 +45,8 @@ pub(crate) fn run() -> Result<ExitCode, String> {
         check("format of benches", &mut || passes(&mut cargo(args)));
     }
     check("clippy", &mut || {
-        let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-        passes(&mut cargo(args))
+        let args = ["clippy", "--workspace", EVERY_FEATURE, "--all-targets", "--locked"];
+        passes(cargo(args).args(["--", "-D", "warnings"]))
     });
     check("clippy of WebSocket alone", &mut || {
         let args = ["clippy", "--package", "sockeye", "--no-default-features", "--locked"];
@@ -58,7 +58,7 @@ pub(crate) fn run() -> Result<ExitCode, String> {
         passes(cargo(args).args(["--all-targets", "--locked", "--", "-D", "warnings"]))
     });
     check("documentation", &mut || {
-        let mut doc = cargo(["doc", "--workspace", "--no-deps", "--locked"]);
+        let mut doc = cargo(["doc", "--workspace", EVERY_FEATURE, "--no-deps", "--locked"]);
         // Where both are set cargo takes the encoded one.
         passes(doc.env("RUSTDOCFLAGS", "-D warnings").env_remove("CARGO_ENCODED_RUSTDOCFLAGS"))
     });

@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// The features of the workspace's crates that none of its programs turns on, so that nothing is left out of the
+/// lints and the tests.
+pub(crate) const EVERY_FEATURE: &str = "--features=sockeye/regex,sockeye-server/tls-ring";
+
 /// The workspace's root directory.
 ///
 /// `cargo run` says where this package is; the path known at compile time serves a binary that was

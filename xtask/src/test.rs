@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use crate::autobahn;
 use crate::fuzz::{self, Fuzzer};
 use crate::metadata::Metadata;
+use crate::process::EVERY_FEATURE;
 use crate::process::{self, cargo, seconds};
 use crate::python::Environment;
 use crate::tally::{Reporter, Tally};
@@ -87,7 +88,7 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
 
     let mut steps = Vec::new();
     if wanted(Part::Rust) {
-        let args = ["test", "--workspace", "--locked", "--no-fail-fast"];
+        let args = ["test", "--workspace", EVERY_FEATURE, "--locked", "--no-fail-fast"];
         steps.push(step("Rust tests", || counted(&mut cargo(args), Reporter::Cargo)));
         steps.push(step("TLS by AWS-LC", || counted(&mut cargo(AWS_LC), Reporter::Cargo)));
     }
