@@ -68,6 +68,8 @@ pub struct Counting {
     bytes: [AtomicI64; CLASSES],
     blocks: [AtomicI64; CLASSES],
     allocations: AtomicU64,
+    live: AtomicI64,
+    peak: AtomicI64,
 }
 
 impl Counting {
@@ -78,6 +80,8 @@ impl Counting {
             bytes: [const { AtomicI64::new(0) }; CLASSES],
             blocks: [const { AtomicI64::new(0) }; CLASSES],
             allocations: AtomicU64::new(0),
+            live: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
         }
     }
 
@@ -102,7 +106,15 @@ impl Counting {
     /// The bytes that are allocated now.
     #[must_use]
     pub fn live_bytes(&self) -> i64 {
-        self.bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were allocated at a time while `body` ran, beyond those before it.
+    pub fn peak_within(&self, body: impl FnOnce()) -> i64 {
+        let before = self.live_bytes();
+        self.peak.store(before, Ordering::Relaxed);
+        body();
+        self.peak.load(Ordering::Relaxed) - before
     }
 
     /// The heap once nothing happens to it any more: for so long that a thread under test which had to
@@ -151,11 +163,14 @@ impl Counting {
         self.allocations.fetch_add(1, Ordering::Relaxed);
         self.bytes[class(size)].fetch_add(size as i64, Ordering::Relaxed);
         self.blocks[class(size)].fetch_add(1, Ordering::Relaxed);
+        let live = self.live.fetch_add(size as i64, Ordering::Relaxed) + size as i64;
+        self.peak.fetch_max(live, Ordering::Relaxed);
     }
 
     fn freed(&self, size: usize) {
         self.bytes[class(size)].fetch_sub(size as i64, Ordering::Relaxed);
         self.blocks[class(size)].fetch_sub(1, Ordering::Relaxed);
+        self.live.fetch_sub(size as i64, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use sockeye_testkit::alloc::{Counting, alone};
 use sockeye_websocket::{
-    Connection, Eof, Event, Limits, OpCode, Role,
+    CloseCode, Connection, Eof, Event, Limits, OpCode, Role,
     deflate::{Compression, Compressor, Compressors, Context, Inflater, Params, WindowBits},
 };
 
@@ -201,5 +201,27 @@ fn a_peer_with_context_takeover_costs_its_window() {
             assert!(expected.contains(&(full as usize)), "{full} bytes");
             assert_eq!(ended, -full);
         }
+    });
+}
+
+/// A message of 16 MiB in as many KiB: whoever sends it learns that it is too large, and nobody holds it.
+#[test]
+fn a_thousand_bombs_are_refused_within_the_memory_of_the_limit() {
+    alone("a_thousand_bombs_are_refused_within_the_memory_of_the_limit", || {
+        const LIMIT: usize = 64 * 1024;
+        let limits = Limits { max_message_size: LIMIT, ..Limits::default() };
+        let bomb = compressed(&" ".repeat(16 * 1024 * 1024));
+        let (mut inflater, mut frame) = (Inflater::new(), bomb.clone());
+        let mut explode = |takeover| {
+            frame.copy_from_slice(&bomb);
+            let mut connection = client(takeover);
+            let mut events = connection.receive(&limits, &mut inflater, &mut frame);
+            let Some(Err(error)) = events.next() else { panic!("it was not refused") };
+            assert_eq!(error.close_code(), CloseCode::TOO_BIG);
+        };
+        explode(false);
+        let peak = HEAP.peak_within(|| (0..1000).for_each(|number| explode(number % 2 == 0)));
+        println!("at most {peak} bytes at a time");
+        assert!(peak <= LIMIT as i64, "{peak} bytes at a time");
     });
 }
