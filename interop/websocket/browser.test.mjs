@@ -73,6 +73,25 @@ test("messages come back with their types, whatever their length", { skip }, asy
   assert.deepEqual(await twin.ended("/echo"), { path: "/echo", why: "peer", code: 1000, reason: "", clean: true });
 });
 
+test("a hundred megabytes of text and of binary come back equal", { skip }, async () => {
+  const different = await page.evaluate(async (url) => {
+    const socket = await window.open(url);
+    const [different, encoder, decoder] = [[], new TextEncoder(), new TextDecoder()];
+    for (let number = 0; number < 101; number++) {
+      const text = `${number}: 雪 😀 ${"0123456789 snow ".repeat(62_000)}`;
+      socket.send(text);
+      if ((await socket.next()) !== text) different.push(`text ${number}`);
+      socket.send(encoder.encode(text));
+      if (decoder.decode(await socket.next()) !== text) different.push(`binary ${number}`);
+    }
+    socket.close(1000);
+    await socket.closed;
+    return different;
+  }, `${twin.url}/echo`);
+  assert.deepEqual(different, []);
+  await twin.ended("/echo");
+});
+
 test("many messages keep their order, both ways, under pings", { skip }, async () => {
   const [down, up] = await page.evaluate(async (url) => {
     const take = async (socket) => {

@@ -26,6 +26,19 @@ async def messages(url):
     return {"different": different, "agreed": ", ".join(agreed)}
 
 
+async def hundred_megabytes(url):
+    """Those messages of 1 MB, as many of text as of binary, that do not come back equal."""
+    different = []
+    async with connect(f"{url}/echo", max_size=None, compression=None) as socket:
+        for number in range(101):
+            text = f"{number}: 雪 😀 " + "0123456789 snow " * 62_000
+            for message in (text, text.encode()):
+                await socket.send(message)
+                if await socket.recv() != message:
+                    different.append(f"{type(message).__name__} {number}")
+    return different
+
+
 async def uncompressed(url):
     async with connect(f"{url}/echo", compression=None) as socket:
         await socket.send("compressible " * 1000)
@@ -103,7 +116,7 @@ async def origins(url):
 
 
 STEPS = [
-    messages, uncompressed, order, fragments, pings, client_closes, server_closes, too_much, subprotocols, origins,
+    messages, hundred_megabytes, uncompressed, order, fragments, pings, client_closes, server_closes, too_much, subprotocols, origins,
 ]
 
 
@@ -111,7 +124,7 @@ async def main(url):
     results = {}
     for step in STEPS:
         try:
-            results[step.__name__] = await asyncio.wait_for(step(url), 10)
+            results[step.__name__] = await asyncio.wait_for(step(url), 60)
         except Exception as error:
             results[step.__name__] = f"failed: {error!r}"
     print(json.dumps(results))

@@ -71,6 +71,23 @@ async def messages():
     return results
 
 
+async def hundred_megabytes():
+    """Those messages of 1 MB, as many of text as of binary, that do not come back equal."""
+
+    async def handler(socket):
+        different = []
+        for number in range(101):
+            text = f"{number}: 雪 😀 " + "0123456789 snow " * 62_000
+            for message in (text, text.encode()):
+                await socket.send(message)
+                if await socket.recv() != message:
+                    different.append(f"{type(message).__name__} {number}")
+        return different
+
+    different, _ = await meet(handler, "--compression", "none")
+    return different
+
+
 async def windows():
     """What is agreed on, and whether messages come back under it."""
 
@@ -204,7 +221,7 @@ async def refusals():
 
 
 STEPS = [
-    messages, windows, order, fragments, pings, server_closes, client_closes, too_much, subprotocols, refusals,
+    messages, hundred_megabytes, windows, order, fragments, pings, server_closes, client_closes, too_much, subprotocols, refusals,
 ]
 
 
@@ -212,7 +229,7 @@ async def main():
     results = {}
     for step in STEPS:
         try:
-            results[step.__name__] = await asyncio.wait_for(step(), 20)
+            results[step.__name__] = await asyncio.wait_for(step(), 60)
         except Exception as error:
             results[step.__name__] = f"failed: {error!r}"
     print(json.dumps(results))

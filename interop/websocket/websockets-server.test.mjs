@@ -33,6 +33,7 @@ step("messages", (result) => {
     none: { different: [], agreed: [] }, alone: { different: [], agreed }, takeover: { different: [], agreed },
   });
 });
+step("hundred_megabytes", (result) => assert.deepEqual(result, []));
 step("windows", (result) => {
   // Of each side, whether it has no takeover, and the bits of its window.
   assert.deepEqual(result, [

@@ -30,6 +30,7 @@ step("messages", ({ different, agreed }) => {
   assert.deepEqual(different, []);
   assertAgreed(agreed);
 });
+step("hundred_megabytes", (result) => assert.deepEqual(result, []));
 step("uncompressed", (result) => assert.deepEqual(result, { same: true, agreed: [] }));
 step("order", (result) => assert.equal(result, true));
 step("fragments", (result) => assert.deepEqual(result, { text: "雪 in pieces", binary: [1, 2] }));

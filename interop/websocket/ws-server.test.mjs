@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { WebSocketServer } from "ws";
 import { within } from "../engine/transcript.mjs";
+import { echoed } from "./bulk.mjs";
 import { startClient } from "./client-twin.mjs";
 import { skip } from "./twin.mjs";
 
@@ -86,6 +87,16 @@ test("messages come back with their types, whatever their length", { skip }, asy
     assert.equal(await socket.next(), "雪 😀 \0");
     await close(meeting);
   }
+});
+
+test("a hundred megabytes of text and of binary come back equal", { skip }, async (t) => {
+  const meeting = await meet(t);
+  const different = await echoed((message) => {
+    meeting.socket.send(message);
+    return meeting.socket.next();
+  });
+  assert.deepEqual(different, []);
+  await close(meeting);
 });
 
 test("many messages keep their order, both ways", { skip }, async (t) => {

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
 import { within } from "../engine/transcript.mjs";
+import { echoed } from "./bulk.mjs";
 import { assertAgreed, skip, startTwin } from "./twin.mjs";
 
 let twin;
@@ -58,6 +59,17 @@ test("messages come back with their types, whatever their length", { skip }, asy
   assert.equal(await socket.next(), "雪 😀 \0");
   await close(socket);
   assert.deepEqual(await twin.ended("/echo"), { path: "/echo", why: "peer", code: 1000, reason: "", clean: true });
+});
+
+test("a hundred megabytes of text and of binary come back equal", { skip }, async () => {
+  const socket = await open("/echo", [], { perMessageDeflate: false });
+  const different = await echoed((message) => {
+    socket.send(message);
+    return socket.next();
+  });
+  assert.deepEqual(different, []);
+  await close(socket);
+  await twin.ended("/echo");
 });
 
 test("many messages keep their order, both ways", { skip }, async () => {

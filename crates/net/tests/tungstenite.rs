@@ -1,6 +1,9 @@
 //! tungstenite, which is not ours, as the client of our server. The traits that it needs are in scope for our
 //! WebSockets, too, and change nothing for them.
 
+#[path = "common/bulk.rs"]
+mod bulk;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -97,6 +100,16 @@ async fn messages_of_every_length_come_back_with_their_types() {
             client.send(message.clone()).await.expect("sent");
             assert!(next(&mut client).await == message, "{length} bytes");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_of_text_and_of_binary_come_back_equal() {
+    let address = serve(Server::builder(echo)).await;
+    let (mut client, _) = open(address, &[]).await.expect("open");
+    for message in bulk::megabytes() {
+        client.send(message.clone()).await.expect("sent");
+        assert!(next(&mut client).await == message, "another {} came", message.len());
     }
 }
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::result_large_err, reason = "the type of tungstenite's callbacks")]
 
+#[path = "common/bulk.rs"]
+mod bulk;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,6 +84,18 @@ async fn messages_of_every_length_come_back_with_their_types() {
     drop(server);
     let ending = within(echoing).await.expect("it does not panic");
     assert!(ending.clean && matches!(ending.why, Why::Peer(None)), "{ending}");
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_of_text_and_of_binary_come_back_equal() {
+    let (socket, mut server) = meet(Options::default()).await;
+    let echoing = echo(socket);
+    for message in bulk::megabytes() {
+        server.send(message.clone()).await.expect("sent");
+        assert!(next(&mut server).await == message, "another {} came", message.len());
+    }
+    server.close(None).await.expect("sent");
+    drop(within(echoing).await.expect("it does not panic"));
 }
 
 #[tokio::test]
