@@ -31,7 +31,6 @@ mod heartbeat;
 mod lifetime;
 mod limits;
 mod listening;
-mod logging;
 mod metrics;
 mod middleware;
 mod namespaces;

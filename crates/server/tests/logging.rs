@@ -1,4 +1,13 @@
 //! What is logged, under which scope, within which span, and what never is.
+//!
+//! In a process of its own, and one test at a time: whether a place in the code logs at all is decided for the
+//! whole process, when it is come to first.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "api/harness.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod harness;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,18 +16,22 @@ use serde::Deserialize;
 use sockeye_server::{Data, Namespace, Server, Socket};
 use sockeye_testkit::peer::Peer;
 use sockeye_testkit::polling::Polling;
+use tokio::sync::MutexGuard;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::harness::{journal, root, serve, sync, until, with_sockets};
+use harness::{journal, root, serve, sync, until, with_sockets};
 
 /// The log of this thread, on which all of a test's server runs, too.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn start(level: LevelFilter) -> (Self, DefaultGuard) {
+    /// Logs until the guards are dropped, of which others wait for the second.
+    async fn start(level: LevelFilter) -> (Self, (DefaultGuard, MutexGuard<'static, ()>)) {
+        static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let turn = TURN.lock().await;
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
@@ -26,7 +39,7 @@ impl Log {
             .without_time()
             .with_writer(log.clone())
             .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        (log, (tracing::subscriber::set_default(subscriber), turn))
     }
 
     fn text(&self) -> String {
@@ -63,7 +76,7 @@ impl MakeWriter<'_> for Log {
 
 #[tokio::test]
 async fn a_life_is_told_under_the_scopes_of_node_and_without_its_secrets() {
-    let (log, _guard) = Log::start(LevelFilter::TRACE);
+    let (log, _guard) = Log::start(LevelFilter::TRACE).await;
     let (namespace, mut sockets) = with_sockets(root().on("fails", || Err::<(), _>("broken")));
     let guarded = Namespace::new("/guarded").middleware(|| Err::<(), _>("no"));
     let builder = Server::builder().namespace(namespace).namespace(guarded);
@@ -143,7 +156,7 @@ struct Auth {
 
 #[tokio::test]
 async fn an_auth_that_cannot_be_decoded_is_not_quoted() {
-    let (log, _guard) = Log::start(LevelFilter::TRACE);
+    let (log, _guard) = Log::start(LevelFilter::TRACE).await;
     let greeted = Namespace::new("/greeted").on_connect(|Data(_): Data<Auth>| ());
     let guarded = Namespace::new("/guarded").middleware(|Data(_): Data<Auth>| ());
     let builder = Server::builder().namespace(root()).namespace(greeted).namespace(guarded);
@@ -163,7 +176,7 @@ async fn an_auth_that_cannot_be_decoded_is_not_quoted() {
 
 #[tokio::test]
 async fn what_a_handler_logs_is_found_by_its_socket_namespace_and_event() {
-    let (log, _guard) = Log::start(LevelFilter::DEBUG);
+    let (log, _guard) = Log::start(LevelFilter::DEBUG).await;
     let (note, mut ids) = journal();
     let namespace = root()
         .middleware(|| tracing::info!("in the middleware"))
@@ -218,7 +231,7 @@ async fn sync_end(peer: &mut Peer) {
 
 #[tokio::test]
 async fn without_debug_there_are_no_spans() {
-    let (log, _guard) = Log::start(LevelFilter::INFO);
+    let (log, _guard) = Log::start(LevelFilter::INFO).await;
     let namespace = root().on("now", || tracing::info!("in a function"));
     let server = serve(Server::builder().namespace(namespace)).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
