@@ -30,7 +30,7 @@ after(async () => {
 
 /** Runs `body` with a page, and the address and the requests of an npm server with these options. */
 function check(title, options, body) {
-  test(title, { timeout: 20_000 }, async (t) => {
+  test(title, { timeout: 60_000 }, async (t) => {
     const http = createServer();
     const io = new Server(http, typeof options === "function" ? options() : options);
     const connections = queue();

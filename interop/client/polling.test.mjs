@@ -276,7 +276,7 @@ both("close() of the engine is a forced close, at once if nothing waits", async 
 });
 
 both("a ping is answered; without another one, ping timeout", async (make, server) => {
-  const { socket, poll } = await joined(make, server, POLLING, { pingInterval: 150, pingTimeout: 150 });
+  const { socket, poll } = await joined(make, server, POLLING, { pingInterval: 500, pingTimeout: 500 });
   const pinged = next(socket.io, "ping");
   const closed = next(socket, "disconnect");
   poll.answer("2");

@@ -17,7 +17,7 @@ const next = (emitter, event) => new Promise((resolve) => emitter.once(event, (.
 
 for (const [serverName, start] of Object.entries(scenarioServers)) {
   for (const [clientName, io] of Object.entries({ official, sockeye: loadClient() })) {
-    for (const way of WAYS) test(`${way.title}: client ${clientName}, server ${serverName}`, { timeout: 20_000 }, async (t) => {
+    for (const way of WAYS) test(`${way.title}: client ${clientName}, server ${serverName}`, { timeout: 60_000 }, async (t) => {
       let server = await start(0);
       t.after(() => server.stop());
       const socket = io(server.url, {
@@ -62,7 +62,7 @@ for (const [serverName, start] of Object.entries(scenarioServers)) {
 // polls nor fails before its ping timeout of 45 s. Node's server seldom lets it come that far so soon.
 for (const [serverName, start] of Object.entries(scenarioServers)) {
   for (const [clientName, io] of Object.entries({ sockeye: loadClient() })) {
-    test(`killed in the middle of an upgrade: client ${clientName}, server ${serverName}`, { timeout: 20_000 }, async (t) => {
+    test(`killed in the middle of an upgrade: client ${clientName}, server ${serverName}`, { timeout: 60_000 }, async (t) => {
       let server = await start(0);
       t.after(() => server.stop());
       const socket = io(server.url, { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 50 });

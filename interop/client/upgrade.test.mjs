@@ -71,7 +71,7 @@ const WAYS = {
 for (const [serverName, start] of Object.entries(scenarioServers)) {
   for (const [clientName, io] of Object.entries({ official, sockeye: loadClient() })) {
     for (const [title, way] of Object.entries(WAYS)) {
-      test(`${title}: client ${clientName}, server ${serverName}`, { timeout: 30_000 }, async (t) => {
+      test(`${title}: client ${clientName}, server ${serverName}`, { timeout: 60_000 }, async (t) => {
         const server = await start(0);
         t.after(() => server.stop());
         const { through, options, half = () => {}, failed, ends } = await way(server.url);

@@ -1,7 +1,7 @@
 // What a client of the 2.x versions says to the scenario's server (../scenario/node-server.mjs). As there, a transcript
 // holds no ids, addresses or times.
 
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 
 /** Name → the option `transports` of the client; null is the default: polling, then the upgrade. */
 export const WAYS = { websocket: ["websocket"], polling: ["polling"], upgrade: null };

@@ -27,7 +27,7 @@ after(async () => {
 });
 
 for (const [name, start] of Object.entries(scenarioServers)) {
-  test(`a conversation by scripts, server ${name}`, { timeout: 30_000 }, async () => {
+  test(`a conversation by scripts, server ${name}`, { timeout: 60_000 }, async () => {
     const server = await start(0);
     const page = await browser.newPage();
     try {

@@ -57,7 +57,7 @@ for (const name of Object.keys(compared)) {
 
 if ("sockeye" in others) {
   // npm asks for the namespace under its percent-encoded name, and answers under that, too: this client hears nothing.
-  test("the official client 2.5 in a namespace beyond ASCII", { timeout: 10_000 }, async () => {
+  test("the official client 2.5 in a namespace beyond ASCII", { timeout: 60_000 }, async () => {
     const socket = io(`${servers.sockeye.url}/имя`, { forceNew: true, query: { token: "x" } });
     try {
       await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));

@@ -58,7 +58,7 @@ const BLOCKED = ["handshake: blocked", "refused: blocked"];
 for (const server of Object.keys(engineServers)) {
   test(`a page of another origin, server ${server}`, async () => {
     const page = await browser.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     await page.goto(origin);
     const run = (path, credentials) => page.evaluate(talk, [servers[server].url + path, credentials]);
     assert.deepEqual(await run("/cors-any/", "omit"), ALLOWED);

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { engineServers } from "../lib/process.mjs";
 import { assertSame } from "../lib/same.mjs";
 import headers from "./scripts/headers.mjs";
@@ -16,7 +16,8 @@ import revision3 from "./scripts/revision3.mjs";
 import websocket from "./scripts/websocket.mjs";
 import { journal, tools } from "./transcript.mjs";
 
-const scripts = { ...requests, ...polling, ...headers, ...websocket, ...probing, ...heartbeat, ...revision3 };
+const quick = { ...requests, ...polling, ...headers, ...websocket, ...probing, ...revision3 };
+const scripts = { ...quick, ...heartbeat };
 const differences = JSON.parse(readFileSync(new URL("differences.json", import.meta.url), "utf8"));
 
 const { npm, ...others } = engineServers;
@@ -71,7 +72,7 @@ test("differences.json: every entry has its reason and its script", () => {
   }
 });
 
-for (const [title, script] of Object.entries(scripts)) {
+function compare(title, script) {
   test(title, async () => {
     const ours = Object.entries(compared).map(async ([name, server]) => [name, await transcript(script, server)]);
     const lines = await transcript(script, oracle);
@@ -80,3 +81,10 @@ for (const [title, script] of Object.entries(scripts)) {
     for (const [name, actual] of await Promise.all(ours)) assertSame(actual, name in others ? wanted : lines);
   });
 }
+
+for (const [title, script] of Object.entries(quick)) compare(title, script);
+
+// These wait most of their time.
+describe("heartbeats", { concurrency: Object.keys(heartbeat).length }, () => {
+  for (const [title, script] of Object.entries(heartbeat)) compare(title, script);
+});

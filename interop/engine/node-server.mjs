@@ -12,8 +12,8 @@
 //   /plain/           the defaults: transports polling and websocket, pingInterval 25 000, pingTimeout 20 000,
 //                     upgradeTimeout 10 000, maxHttpBufferSize 1 000 000, httpCompression from 1024 bytes on, no CORS, no cookie
 //   /small/           maxHttpBufferSize 100
-//   /fast/            pingInterval 300, pingTimeout 200
-//   /hasty/           upgradeTimeout 200
+//   /fast/            pingInterval 300, pingTimeout 1500
+//   /hasty/           upgradeTimeout 1000
 //   /polling-only/    transports polling
 //   /websocket-only/  transports websocket
 //   /no-upgrades/     allowUpgrades false
@@ -38,7 +38,7 @@
 //                     it answers 418 with the text `teapot`, otherwise the request goes on
 //   /deflated/        perMessageDeflate { serverNoContextTakeover: true, clientNoContextTakeover: true }
 //   /eio3/            allowEIO3 true
-//   /eio3-fast/       the same, pingInterval 300, pingTimeout 200
+//   /eio3-fast/       the same, pingInterval 300, pingTimeout 1500
 //   /eio3-small/      the same, maxHttpBufferSize 100
 //   /eio3-initial/    the same, initialPacket "hello"
 //
@@ -73,8 +73,8 @@ import { argument } from "../lib/serve.mjs";
 const OPTIONS = {
   "/plain/": {},
   "/small/": { maxHttpBufferSize: 100 },
-  "/fast/": { pingInterval: 300, pingTimeout: 200 },
-  "/hasty/": { upgradeTimeout: 200 },
+  "/fast/": { pingInterval: 300, pingTimeout: 1500 },
+  "/hasty/": { upgradeTimeout: 1000 },
   "/polling-only/": { transports: ["polling"] },
   "/websocket-only/": { transports: ["websocket"] },
   "/no-upgrades/": { allowUpgrades: false },
@@ -105,7 +105,7 @@ const OPTIONS = {
   "/middleware/": {},
   "/deflated/": { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } },
   "/eio3/": { allowEIO3: true },
-  "/eio3-fast/": { allowEIO3: true, pingInterval: 300, pingTimeout: 200 },
+  "/eio3-fast/": { allowEIO3: true, pingInterval: 300, pingTimeout: 1500 },
   "/eio3-small/": { allowEIO3: true, maxHttpBufferSize: 100 },
   "/eio3-initial/": { allowEIO3: true, initialPacket: "hello" },
 };

@@ -7,7 +7,7 @@ import { connect } from "node:net";
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import { WebSocket } from "ws";
 
-const PATIENCE = 5_000;
+const PATIENCE = 30_000;
 
 /** The headers that a transcript shows, in this order, besides `access-control-*` and `x-*`. */
 const SHOWN = ["content-type", "content-length", "content-encoding", "cache-control", "vary", "set-cookie", "allow"];

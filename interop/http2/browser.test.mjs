@@ -52,31 +52,31 @@ const exchange = (options) => page.evaluate(async (options) => {
 
 const COOKIES = /a=1; b=1; c=1$/;
 
-test("the page comes by HTTP/2", { skip, timeout: 20_000 }, async () => {
+test("the page comes by HTTP/2", { skip, timeout: 60_000 }, async () => {
   const protocol = await page.evaluate(() => performance.getEntriesByType("navigation")[0].nextHopProtocol);
   assert.equal(protocol, "h2");
 });
 
-test("Socket.IO by polling", { skip, timeout: 20_000 }, async () => {
+test("Socket.IO by polling", { skip, timeout: 60_000 }, async () => {
   assert.equal(await exchange({ transports: ["polling"] }), "polling");
   const line = await opened();
   assert.match(line, /^GET HTTP\/2\.0 /);
   assert.match(line, COOKIES);
 });
 
-test("Socket.IO by a WebSocket, which is a stream of HTTP/2", { skip, timeout: 20_000 }, async () => {
+test("Socket.IO by a WebSocket, which is a stream of HTTP/2", { skip, timeout: 60_000 }, async () => {
   assert.equal(await exchange({ transports: ["websocket"] }), "websocket");
   const line = await opened();
   assert.match(line, /^CONNECT HTTP\/2\.0 /);
   assert.match(line, COOKIES);
 });
 
-test("Socket.IO by polling and the upgrade", { skip, timeout: 20_000 }, async () => {
+test("Socket.IO by polling and the upgrade", { skip, timeout: 60_000 }, async () => {
   assert.equal(await exchange({}), "websocket");
   assert.match(await opened(), /^GET HTTP\/2\.0 /);
 });
 
-test("ten WebSockets of the page at once", { skip, timeout: 20_000 }, async () => {
+test("ten WebSockets of the page at once", { skip, timeout: 60_000 }, async () => {
   const transports = await Promise.all(Array.from({ length: 10 }, () => exchange({ transports: ["websocket"] })));
   assert.deepEqual(transports, Array(10).fill("websocket"));
   for (let n = 0; n < 10; n++) assert.match(await opened(), /^CONNECT HTTP\/2\.0 /);

@@ -22,7 +22,7 @@ async function scene(t, args, options) {
 
 const POLLING = "/socket.io/?EIO=4&transport=polling";
 
-test("the server says that it opens WebSockets, by TLS what it speaks, and how many streams there may be", { skip, timeout: 20_000 }, async (t) => {
+test("the server says that it opens WebSockets, by TLS what it speaks, and how many streams there may be", { skip, timeout: 60_000 }, async (t) => {
   const plain = await scene(t, ["websocket"]);
   assert.equal(plain.settings.enableConnectProtocol, true);
   assert.equal(plain.settings.maxConcurrentStreams, 100);
@@ -32,7 +32,7 @@ test("the server says that it opens WebSockets, by TLS what it speaks, and how m
   assert.equal(await socket.next(), "CONNECT HTTP/2.0 -");
 });
 
-test("Socket.IO by polling, and the upgrade to a WebSocket, all on one connection", { skip, timeout: 20_000 }, async (t) => {
+test("Socket.IO by polling, and the upgrade to a WebSocket, all on one connection", { skip, timeout: 60_000 }, async (t) => {
   const { ask, open, lines } = await scene(t, ["socket.io"]);
   // Node sends a list of cookies as crumbs (RFC 9113 §8.2.3).
   const opened = await ask({ ":path": POLLING, cookie: ["a=1", "b=2"] });
@@ -81,7 +81,7 @@ test("many WebSockets on one connection, each with its messages, whatever their 
   assert.equal(session.destroyed, false);
 });
 
-test("compression is agreed on and spoken", { skip, timeout: 20_000 }, async (t) => {
+test("compression is agreed on and spoken", { skip, timeout: 60_000 }, async (t) => {
   const { open } = await scene(t, ["websocket"]);
   const socket = await open("/", { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" });
   assert.match(socket.answer["sec-websocket-extensions"], /^permessage-deflate\b/);
@@ -94,7 +94,7 @@ test("compression is agreed on and spoken", { skip, timeout: 20_000 }, async (t)
   assert.ok(came > 0 && came < 10_000, `${came} bytes for ${text.length}`);
 });
 
-test("a stream that is reset or ended takes nothing else with it", { skip, timeout: 20_000 }, async (t) => {
+test("a stream that is reset or ended takes nothing else with it", { skip, timeout: 60_000 }, async (t) => {
   const { open } = await scene(t, ["websocket"]);
   const [lives, reset, ended] = [await open("/"), await open("/"), await open("/")];
   for (const socket of [lives, reset, ended]) await socket.next();
@@ -106,7 +106,7 @@ test("a stream that is reset or ended takes nothing else with it", { skip, timeo
   assert.equal(await lives.next(), "still");
 });
 
-test("what opens no WebSocket is told why", { skip, timeout: 20_000 }, async (t) => {
+test("what opens no WebSocket is told why", { skip, timeout: 60_000 }, async (t) => {
   const { ask, open } = await scene(t, ["websocket"]);
   assert.equal((await ask({ ":path": "/" })).status, 405);
   await assert.rejects(open("/", { ":protocol": "connect-udp" }), /status 501/);
@@ -114,7 +114,7 @@ test("what opens no WebSocket is told why", { skip, timeout: 20_000 }, async (t)
   assert.equal(await (await open("/")).next(), "CONNECT HTTP/2.0 -");
 });
 
-test("a closing server closes its WebSockets with 1001, then says GOAWAY without an error", { skip, timeout: 20_000 }, async (t) => {
+test("a closing server closes its WebSockets with 1001, then says GOAWAY without an error", { skip, timeout: 60_000 }, async (t) => {
   const { open, session, server } = await scene(t, ["websocket"]);
   const sockets = [await open("/"), await open("/")];
   for (const socket of sockets) await socket.next();

@@ -38,7 +38,7 @@ async function scene(t, count, settings = SETTINGS, refuse = () => false) {
   return { server, sessions, sockets, heads, client, line };
 }
 
-test("its WebSockets share one connection, and close", { skip, timeout: 20_000 }, async (t) => {
+test("its WebSockets share one connection, and close", { skip, timeout: 60_000 }, async (t) => {
   const { sessions, heads, client, line } = await scene(t, 20);
   for (let number = 0; number < 20; number++) assert.equal(await line(), `message ${number}`);
   assert.equal(sessions.length, 1);
@@ -59,14 +59,14 @@ test("its WebSockets share one connection, and close", { skip, timeout: 20_000 }
   assert.equal(await within(client.ended, "the client's end"), 0);
 });
 
-test("a server without RFC 8441 is not asked", { skip, timeout: 20_000 }, async (t) => {
+test("a server without RFC 8441 is not asked", { skip, timeout: 60_000 }, async (t) => {
   const { heads, client } = await scene(t, 1, {});
   assert.equal(await within(client.ended, "the client's end"), 1);
   assert.match(client.errors(), /NoWebSockets|SETTINGS_ENABLE_CONNECT_PROTOCOL/);
   assert.equal(heads.length, 0);
 });
 
-test("a connection that is full, and a stream that is refused, lead to another connection", { skip, timeout: 20_000 }, async (t) => {
+test("a connection that is full, and a stream that is refused, lead to another connection", { skip, timeout: 60_000 }, async (t) => {
   const full = await scene(t, 5, { ...SETTINGS, maxConcurrentStreams: 2 });
   for (let number = 0; number < 5; number++) assert.equal(await full.line(), `message ${number}`);
   assert.equal(full.sessions.length, 3);
@@ -83,7 +83,7 @@ test("a connection that is full, and a stream that is refused, lead to another c
   assert.equal(refusing.heads.length, 3);
 });
 
-test("GOAWAY ends no WebSocket by itself; its connection ends with the last one", { skip, timeout: 20_000 }, async (t) => {
+test("GOAWAY ends no WebSocket by itself; its connection ends with the last one", { skip, timeout: 60_000 }, async (t) => {
   const { sessions, sockets, line, client } = await scene(t, 3);
   for (let number = 0; number < 3; number++) assert.equal(await line(), `message ${number}`);
   const ended = once(sessions[0], "close");

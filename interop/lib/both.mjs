@@ -16,7 +16,7 @@ export const CLIENTS = { official, sockeye: loadClient() };
 
 /** Runs `body` with a server of its own and a function that makes sockets, which are closed afterwards. */
 function check(title, io, body) {
-  test(title, { timeout: 10_000 }, async (t) => {
+  test(title, { timeout: 60_000 }, async (t) => {
     const server = await scriptedPolling();
     const made = [];
     t.after(() => {

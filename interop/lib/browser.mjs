@@ -24,7 +24,7 @@ export function launch() {
 /** A page whose uncaught exceptions and blocked resources are collected in `page.problems`. */
 export async function openPage(context, url) {
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   page.problems = [];
   page.on("pageerror", (err) => page.problems.push(String(err)));
   page.on("console", (message) => {

@@ -31,7 +31,7 @@ if (scenarioServers.sockeye) {
   for (const [name, parser] of Object.entries(PARSERS)) {
     for (const transports of TRANSPORTS) {
       const title = `${name} over ${transports.join(" and ")}`;
-      const options = { timeout: 10_000 };
+      const options = { timeout: 60_000 };
 
       test(`${title}: values return as they are`, options, async (t) => {
         const socket = await connect(t, parser, transports);
@@ -73,7 +73,7 @@ if (scenarioServers.sockeye) {
     }
   }
 
-  test("a broadcast reaches clients of all parsers", { timeout: 10_000 }, async (t) => {
+  test("a broadcast reaches clients of all parsers", { timeout: 60_000 }, async (t) => {
     const sockets = await Promise.all(
       Object.values(PARSERS).map((parser) => connect(t, parser, ["websocket"])),
     );

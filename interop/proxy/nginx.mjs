@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "../lib/process.mjs";
 
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 
 /** What the documentation of Socket.IO says for nginx. */
 const UPGRADE_HEADERS = `

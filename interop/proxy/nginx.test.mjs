@@ -9,7 +9,7 @@ import { within } from "../engine/transcript.mjs";
 import { scenarioServers } from "../lib/process.mjs";
 import { startNginx } from "./nginx.mjs";
 
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 const clients = [["4.8", io48], ["3.1", io31]];
 const running = [];
 const proxies = {};

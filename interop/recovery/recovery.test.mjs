@@ -156,7 +156,7 @@ for (const [part, steps] of Object.entries(parts)) {
   test(part, { timeout: 60_000 }, async (t) => {
     const transcripts = {};
     const perform = (name, start, options) =>
-      t.test(name, { timeout: 20_000 }, async (t) => {
+      t.test(name, { timeout: 60_000 }, async (t) => {
         const scene = await stage(t, start, options);
         await steps(scene);
         transcripts[name] = scene.heard.filter((line) => line !== "end");
@@ -177,7 +177,7 @@ test("every listed difference is one of a part", () => {
 });
 
 if (recoveryServers.sockeye) {
-  test("the same pid twice at once: one socket is left", { timeout: 20_000 }, async (t) => {
+  test("the same pid twice at once: one socket is left", { timeout: 60_000 }, async (t) => {
     const { server, socket, say, first, lose } = await stage(t, recoveryServers.sockeye, WEBSOCKET);
     await say(["heard"]);
     const offset = socket._lastOffset;

@@ -200,7 +200,7 @@ export const EVENTS = {
   async "acks: an answer after the connection is gone"({ connected, way, log }) {
     const socket = await connected();
     const answers = [];
-    socket.emit("slow answer", 700, "late", (answer) => answers.push(answer));
+    socket.emit("slow answer", 2_000, "late", (answer) => answers.push(answer));
     await settled(socket);
     await finalTransport(socket, way);
     const { engine } = socket.io;
@@ -208,7 +208,7 @@ export const EVENTS = {
     while (engine.readyState !== "closed") await pause(1);
     socket.connect();
     await next(socket, "connect");
-    log(`another connection: ${showAll(await ask(socket, "slow answer", 900, "of this one"))}`);
+    log(`another connection: ${showAll(await ask(socket, "slow answer", 2_200, "of this one"))}`);
     log(`the late answer: ${show(answers)}`);
   },
 

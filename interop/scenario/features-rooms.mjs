@@ -130,7 +130,7 @@ export const ROOMS = {
   async "broadcasts: one never answers"(tools) {
     const sockets = await four(tools);
     answering(sockets, "vote", "c");
-    tools.log(showAll(await ask(sockets.a, "ask them", { from: "server" }, 700, "vote", "yes")));
+    tools.log(showAll(await ask(sockets.a, "ask them", { from: "server" }, 2_000, "vote", "yes")));
   },
 
   async "broadcasts: nobody is there to answer"({ people, log }) {
@@ -160,16 +160,16 @@ export const ROOMS = {
     const sockets = await four(tools);
     answering(sockets, "vote", "c");
     sockets.c.on("vote", () => sockets.c.disconnect());
-    tools.log(showAll(await ask(sockets.a, "ask them", { from: "server" }, 700, "vote", "yes")));
+    tools.log(showAll(await ask(sockets.a, "ask them", { from: "server" }, 2_000, "vote", "yes")));
   },
 
   async "broadcasts: one answers too late"(tools) {
     const { log } = tools;
     const sockets = await four(tools);
     answering(sockets, "vote", "d");
-    sockets.d.on("vote", (value, answer) => setTimeout(answer, 1000, "late"));
-    log(showAll(await ask(sockets.a, "ask them", { from: "server" }, 500, "vote", "yes")));
-    await pause(600);
+    sockets.d.on("vote", (value, answer) => setTimeout(answer, 3_000, "late"));
+    log(showAll(await ask(sockets.a, "ask them", { from: "server" }, 2_000, "vote", "yes")));
+    await pause(1_200);
     log(`still there: ${showAll(await ask(sockets.d, "echo", "yes"))}`);
   },
 

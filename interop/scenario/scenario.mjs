@@ -9,7 +9,7 @@
 // nature is waited for before it is written down in a fixed order; so two transcripts of two implementations that
 // behave alike are equal.
 
-export const PATIENCE = 10_000;
+export const PATIENCE = 30_000;
 
 /**
  * Name → the option `transports` of the client; null is the default: polling, then the upgrade.

@@ -28,7 +28,7 @@ const origin = (host) => `http://${host}:${pages.address().port}`;
 
 async function openPage(host) {
   const page = await browser.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   await page.addInitScript(client);
   await page.goto(origin(host));
   return page;

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { WebSocketServer } from "ws";
 import { within } from "../engine/transcript.mjs";
+import { close as closeSocket, CLOSES, COMPRESSIBLE, compressible, fragments, lastWords, lengths, taking } from "../lib/ws.mjs";
 import { echoed } from "./bulk.mjs";
 import { startClient } from "./client-twin.mjs";
 import { skip } from "./twin.mjs";
@@ -25,25 +26,9 @@ async function listen(t, server, scheme = "ws") {
   return `${scheme}://localhost:${server.address().port}`;
 }
 
-/** A socket whose messages wait to be taken by `next()`: strings and buffers. */
-function taking(socket, request) {
-  const messages = [];
-  const takers = [];
-  socket.on("message", (data, isBinary) => {
-    const message = isBinary ? data : data.toString();
-    if (takers.length > 0) takers.shift()(message);
-    else messages.push(message);
-  });
-  socket.next = () => messages.length > 0 ? messages.shift() : within(new Promise((resolve) => takers.push(resolve)), "a message");
-  socket.closed = once(socket, "close").then(([code, reason]) => [code, reason.toString()]);
-  /** How many bytes the client has sent so far. */
-  socket.bytes = () => request.socket.bytesRead;
-  return socket;
-}
-
 /**
- * Lets our client, with these arguments, come to a server with these options: `{ socket, client, offered, agreed }`,
- * where the last two are what was said of extensions.
+ * Lets our client, with these arguments, come to a server with these options: `{ socket, client, offered, agreed, bytes() }`:
+ * `offered` and `agreed` are what was said of extensions, `bytes` tells how many bytes our client has sent so far.
  */
 async function meet(t, options = {}, args = [], http = createServer(), scheme = "ws", path = "/here") {
   const url = await listen(t, http, scheme);
@@ -53,20 +38,20 @@ async function meet(t, options = {}, args = [], http = createServer(), scheme = 
     const line = headers.find((header) => /^sec-websocket-extensions:/i.test(header));
     agreed = line?.replace(/^[^:]*: /, "") ?? "";
   });
-  const connected = once(server, "connection").then(([socket, request]) => [taking(socket, request), request]);
+  const connected = once(server, "connection").then(([socket, request]) => [taking(socket), request]);
   const client = startClient(...args, url + path);
   t.after(() => client.stop());
   const [socket, request] = await within(connected, "our client");
   const opened = await client.line();
-  return { socket, client, opened, offered: request.headers["sec-websocket-extensions"] ?? "", agreed };
+  const offered = request.headers["sec-websocket-extensions"] ?? "";
+  return { socket, client, opened, offered, agreed, bytes: () => request.socket.bytesRead };
 }
 
 const ending = (why, code, reason, clean = true) => ({ path: "/here", why, code, reason, clean });
 
 /** Closes, and checks that our client has seen it. */
 async function close({ socket, client }) {
-  socket.close(1000);
-  assert.deepEqual(await within(socket.closed, "the close"), [1000, ""]);
+  await closeSocket(socket);
   assert.deepEqual(await client.line(), ending("peer", 1000, ""));
   assert.equal(await client.line(), undefined);
 }
@@ -74,17 +59,7 @@ async function close({ socket, client }) {
 test("messages come back with their types, whatever their length", { skip }, async (t) => {
   for (const compression of ["none", "alone", "takeover"]) {
     const meeting = await meet(t, { perMessageDeflate: { threshold: 0 } }, ["--compression", compression]);
-    const { socket } = meeting;
-    for (const length of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
-      const text = "x".repeat(length);
-      socket.send(text);
-      assert.ok((await socket.next()) === text, `text of ${length}`);
-      const bytes = Buffer.alloc(length, "0123456789");
-      socket.send(bytes);
-      assert.ok(bytes.equals(await socket.next()), `${length} bytes`);
-    }
-    socket.send("雪 😀 \0");
-    assert.equal(await socket.next(), "雪 😀 \0");
+    await lengths(meeting.socket);
     await close(meeting);
   }
 });
@@ -110,40 +85,22 @@ test("fragments make one message, with a ping in between", { skip }, async (t) =
   // With compression, the first frame alone says that there is some.
   for (const perMessageDeflate of [false, { threshold: 0 }]) {
     const meeting = await meet(t, { perMessageDeflate }, ["--compression", "takeover"]);
-    const { socket } = meeting;
-    const pong = once(socket, "pong");
-    // More than ASCII, and cut in the middle of a character.
-    const bytes = Buffer.from("fragments: 雪 😀");
-    for (let i = 0; i < bytes.length; i++) {
-      socket.send(bytes.subarray(i, i + 1), { binary: false, fin: i === bytes.length - 1 });
-      if (i === 12) socket.ping("in between");
-    }
-    assert.equal(String((await within(pong, "a pong"))[0]), "in between");
-    assert.equal(await socket.next(), "fragments: 雪 😀");
-    for (const last of [false, false, true]) socket.send(Buffer.from([1, 2]), { fin: last });
-    assert.deepEqual(await socket.next(), Buffer.from([1, 2, 1, 2, 1, 2]));
+    await fragments(meeting.socket);
     await close(meeting);
   }
 });
 
 test("what was sent before a close is answered before the close", { skip }, async (t) => {
   const { socket, client } = await meet(t);
-  socket.send("last words");
-  socket.send("and more");
-  socket.close(4000, "and gone");
-  assert.equal(await socket.next(), "last words");
-  assert.equal(await socket.next(), "and more");
-  assert.deepEqual(await within(socket.closed, "the close"), [4000, ""]);
+  await lastWords(socket);
   assert.deepEqual(await client.line(), ending("peer", 4000, "and gone"));
 });
 
 test("close codes and reasons of the server", { skip }, async (t) => {
-  for (const [code, reason, echoed] of [
-    [undefined, undefined, 1005], [1000, "", 1000], [1001, "bye", 1001], [1011, "雪", 1011], [3000, "x".repeat(123), 3000], [4999, "y", 4999],
-  ]) {
+  for (const [code, reason, answered] of CLOSES) {
     const { socket, client } = await meet(t);
     socket.close(code, reason);
-    assert.deepEqual(await within(socket.closed, "the close"), [echoed, ""]);
+    assert.deepEqual(await within(socket.closed, "the close"), [answered, ""]);
     assert.deepEqual(await client.line(), ending("peer", code ?? null, reason ?? null));
   }
 });
@@ -232,8 +189,6 @@ test("handshakes that are refused", { skip }, async (t) => {
   assert.equal((await refusal(unasked)).refused, "Handshake");
 });
 
-const compressible = "compressible ".repeat(5_000);
-
 test("compression is agreed on as the server's options have it", { skip }, async (t) => {
   for (const [perMessageDeflate, args, offered, agreed] of [
     [{ threshold: 0 }, ["--compression", "none"], /^$/, /^$/],
@@ -248,16 +203,8 @@ test("compression is agreed on as the server's options have it", { skip }, async
     const meeting = await meet(t, { perMessageDeflate }, args);
     assert.match(meeting.offered, offered);
     assert.match(meeting.agreed, agreed);
-    const { socket } = meeting;
-    for (let i = 0; i < 3; i++) {
-      const before = socket.bytes();
-      socket.send(compressible + i);
-      assert.ok((await socket.next()) === compressible + i);
-      // Whether our client makes use of what was agreed on.
-      assert.equal(socket.bytes() - before < 5_000, meeting.agreed !== "", `${socket.bytes() - before} bytes`);
-      socket.send(Buffer.from(compressible));
-      assert.ok(Buffer.from(compressible).equals(await socket.next()));
-    }
+    // Whether our client makes use of what was agreed on.
+    await compressible(meeting.socket, meeting.bytes, (cost) => assert.equal(cost < 5_000, meeting.agreed !== "", `${cost} bytes`));
     await close(meeting);
   }
 });
@@ -268,13 +215,13 @@ test("with context takeover, what was sent before is sent again in a few bytes, 
   const noise = Array.from({ length: 4_000 }, () => String.fromCharCode(33 + (state = (state * 16_807) % 2_147_483_647) % 90)).join("");
   for (const [compression, repeats] of [["takeover", true], ["alone", false]]) {
     const meeting = await meet(t, { perMessageDeflate: { threshold: 0 } }, ["--compression", compression]);
-    const { socket } = meeting;
+    const { socket, bytes } = meeting;
     const costs = [];
     for (let i = 0; i < 2; i++) {
-      const before = socket.bytes();
+      const before = bytes();
       socket.send(noise);
       assert.ok((await socket.next()) === noise);
-      costs.push(socket.bytes() - before);
+      costs.push(bytes() - before);
     }
     assert.ok(costs[0] > 3_000, `${costs}`);
     assert.equal(costs[1] < 300, repeats, `${costs}`);
@@ -306,8 +253,8 @@ test("over TLS, by an authority that is named and by the system's", { skip }, as
   await writeFile(file, authority);
   const secure = () => createSecureServer({ cert: certificate, key });
   const named = await meet(t, {}, ["--authority", file], secure(), "wss");
-  named.socket.send(compressible);
-  assert.ok((await named.socket.next()) === compressible);
+  named.socket.send(COMPRESSIBLE);
+  assert.ok((await named.socket.next()) === COMPRESSIBLE);
   await close(named);
 
   // Where OpenSSL looks, too.

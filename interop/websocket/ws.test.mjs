@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
 import { within } from "../engine/transcript.mjs";
+import { close, CLOSES, compressible, fragments, lastWords, lengths, taking } from "../lib/ws.mjs";
 import { echoed } from "./bulk.mjs";
 import { assertAgreed, skip, startTwin } from "./twin.mjs";
 
@@ -14,20 +15,10 @@ before(async () => {
 });
 after(() => twin?.stop());
 
-/** Opens a WebSocket whose messages wait to be taken by `next()`: strings and buffers. */
+/** Opens a WebSocket; `agreed` is the server's answer to the extensions that were offered. */
 async function open(path, protocols, options) {
-  const socket = new WebSocket(twin.url + path, protocols, options);
-  const messages = [];
-  const takers = [];
-  socket.on("message", (data, isBinary) => {
-    const message = isBinary ? data : data.toString();
-    if (takers.length > 0) takers.shift()(message);
-    else messages.push(message);
-  });
-  socket.next = () => messages.length > 0 ? messages.shift() : within(new Promise((resolve) => takers.push(resolve)), "a message");
-  /** The server's answer to the extensions that were offered. */
+  const socket = taking(new WebSocket(twin.url + path, protocols, options));
   socket.once("upgrade", ({ headers }) => (socket.agreed = headers["sec-websocket-extensions"] ?? ""));
-  socket.closed = once(socket, "close").then(([code, reason]) => [code, reason.toString()]);
   await within(once(socket, "open"), `an open WebSocket at ${path}`);
   return socket;
 }
@@ -39,24 +30,10 @@ async function refused(path, protocols, options) {
   return error.message;
 }
 
-async function close(socket) {
-  socket.close(1000);
-  assert.deepEqual(await within(socket.closed, "the close"), [1000, ""]);
-}
-
 test("messages come back with their types, whatever their length", { skip }, async () => {
   const socket = await open("/echo");
   assertAgreed(socket.agreed);
-  for (const length of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
-    const text = "x".repeat(length);
-    socket.send(text);
-    assert.ok((await socket.next()) === text, `text of ${length}`);
-    const bytes = Buffer.alloc(length, "0123456789");
-    socket.send(bytes);
-    assert.ok(bytes.equals(await socket.next()), `${length} bytes`);
-  }
-  socket.send("雪 😀 \0");
-  assert.equal(await socket.next(), "雪 😀 \0");
+  await lengths(socket);
   await close(socket);
   assert.deepEqual(await twin.ended("/echo"), { path: "/echo", why: "peer", code: 1000, reason: "", clean: true });
 });
@@ -87,27 +64,14 @@ test("many messages keep their order, both ways", { skip }, async () => {
 
 test("fragments make one message, with a ping in between", { skip }, async () => {
   const socket = await open("/echo");
-  const pong = once(socket, "pong");
-  // More than ASCII, and cut in the middle of a character.
-  const bytes = Buffer.from("fragments: 雪 😀");
-  for (let i = 0; i < bytes.length; i++) {
-    socket.send(bytes.subarray(i, i + 1), { binary: false, fin: i === bytes.length - 1 });
-    if (i === 12) socket.ping("in between");
-  }
-  assert.equal(String((await within(pong, "a pong"))[0]), "in between");
-  assert.equal(await socket.next(), "fragments: 雪 😀");
-  for (const last of [false, false, true]) socket.send(Buffer.from([1, 2]), { fin: last });
-  assert.deepEqual(await socket.next(), Buffer.from([1, 2, 1, 2, 1, 2]));
+  await fragments(socket);
   await close(socket);
   await twin.ended("/echo");
 });
 
 test("what was sent before a close is answered before the close", { skip }, async () => {
   const socket = await open("/echo");
-  socket.send("last words");
-  socket.close(4000, "and gone");
-  assert.equal(await socket.next(), "last words");
-  assert.deepEqual(await within(socket.closed, "the close"), [4000, ""]);
+  await lastWords(socket);
   assert.deepEqual(await twin.ended("/echo"), { path: "/echo", why: "peer", code: 4000, reason: "and gone", clean: true });
 });
 
@@ -125,12 +89,10 @@ test("the server pings, and gives up who does not answer", { skip }, async () =>
 });
 
 test("close codes and reasons of the client", { skip }, async () => {
-  for (const [code, reason, echoed] of [
-    [undefined, undefined, 1005], [1000, "", 1000], [1001, "bye", 1001], [3000, "雪", 3000], [4999, "x".repeat(123), 4999],
-  ]) {
+  for (const [code, reason, answered] of CLOSES) {
     const socket = await open("/echo");
     socket.close(code, reason);
-    assert.deepEqual(await within(socket.closed, "the close"), [echoed, ""]);
+    assert.deepEqual(await within(socket.closed, "the close"), [answered, ""]);
     assert.deepEqual(await twin.ended("/echo"), {
       path: "/echo", why: "peer", code: code ?? null, reason: reason ?? null, clean: true,
     });
@@ -191,13 +153,7 @@ test("compression is agreed on as the client's options have it", { skip }, async
   ]) {
     const socket = await open("/echo", [], { perMessageDeflate });
     assertAgreed(socket.agreed, agreed);
-    const text = "compressible ".repeat(5_000);
-    for (let i = 0; i < 3; i++) {
-      socket.send(text + i);
-      assert.ok((await socket.next()) === text + i);
-      socket.send(Buffer.from(text));
-      assert.ok(Buffer.from(text).equals(await socket.next()));
-    }
+    await compressible(socket);
     await close(socket);
     await twin.ended("/echo");
   }

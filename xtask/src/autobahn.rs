@@ -22,7 +22,7 @@ use crate::process::{self, seconds};
 use crate::programs::{Profile, Programs};
 use crate::python::Environment;
 use crate::tally::Tally;
-use crate::tools;
+use crate::tools::{self, Tool};
 use verdict::Verdict;
 
 /// The program under test, and the package that it is in.
@@ -67,9 +67,9 @@ pub(crate) struct Options {
 ///
 /// Something is missing, or a run could not be brought to its end.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let python = tools::python()?;
+    let tools = tools::ready(&[Tool::Python])?;
     let metadata = Metadata::load()?;
-    let environment = Environment::ready(&python, &metadata)?;
+    let environment = Environment::ready(tools.path(Tool::Python), &metadata)?;
     let reports = reports(&metadata);
     let patterns = match &*options.cases {
         [] => options.selection.patterns(),

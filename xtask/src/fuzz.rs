@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::metadata::Metadata;
 use crate::process::{self, cargo};
-use crate::tools;
+use crate::tools::{self, Tool};
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 
@@ -77,7 +77,7 @@ pub(crate) fn run(wanted: Option<&str>, time: Duration, merge: bool) -> Result<E
         }
         names.retain(|name| name == wanted);
     }
-    tools::compiler_ready()?;
+    tools::ready(&[Tool::Cxx])?;
     let fuzzer = Fuzzer::build(Metadata::load()?.target_directory())?;
     if merge {
         for name in &names {

@@ -9,6 +9,7 @@
 
 mod interop;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::process::EVERY_FEATURE;
 use crate::process::{self, cargo, seconds};
 use crate::python::Environment;
 use crate::tally::{Reporter, Tally};
-use crate::tools;
+use crate::tools::{self, Tool};
 
 /// Crates whose concurrency is checked by loom, in `tests/loom.rs`.
 const LOOM_MODELS: &[&str] = &["sockeye-outbox", "sockeye-hub"];
@@ -56,6 +57,18 @@ pub(crate) enum Part {
     Interop,
 }
 
+impl Part {
+    /// What it needs besides Rust.
+    fn tools(self) -> &'static [Tool] {
+        match self {
+            Self::Rust | Self::Loom => &[],
+            Self::Fuzz => &[Tool::Cxx],
+            Self::Autobahn => &[Tool::Python],
+            Self::Interop => &[Tool::Node, Tool::Npm, Tool::Chromium, Tool::Nginx, Tool::Python],
+        }
+    }
+}
+
 /// One step with its outcome.
 struct Step {
     name: String,
@@ -71,19 +84,18 @@ struct Step {
 pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
     let wanted = |part| only.is_none_or(|only| only == part);
     // First of all, so that nobody waits for a build to learn that a browser is missing.
-    let tools = if wanted(Part::Interop) { Some(tools::ready()?) } else { None };
-    let python = match &tools {
-        Some(tools) => Some(tools.python.clone()),
-        None if wanted(Part::Autobahn) => Some(tools::python()?),
-        None => None,
-    };
-    if wanted(Part::Fuzz) {
-        tools::compiler_ready()?;
-    }
+    let tools: BTreeSet<Tool> = Part::value_variants()
+        .iter()
+        .filter(|part| wanted(**part))
+        .flat_map(|part| part.tools())
+        .copied()
+        .collect();
+    let tools = tools::ready(&tools.into_iter().collect::<Vec<_>>())?;
     let metadata = Metadata::load()?;
-    let environment = match &python {
-        Some(python) => Some(Environment::ready(python, &metadata)?),
-        None => None,
+    let environment = if wanted(Part::Autobahn) || wanted(Part::Interop) {
+        Some(Environment::ready(tools.path(Tool::Python), &metadata)?)
+    } else {
+        None
     };
 
     let mut steps = Vec::new();
@@ -110,8 +122,8 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
         if wanted(Part::Autobahn) {
             steps.push(step("Autobahn's cases", || autobahn::quick(environment, &metadata)));
         }
-        if let Some(tools) = &tools {
-            let run = || interop::run(tools, environment);
+        if wanted(Part::Interop) {
+            let run = || interop::run(&tools, environment);
             steps.push(step("other implementations and browser", run));
         }
     }

@@ -1,10 +1,10 @@
 //! The programs that the tests need besides Rust: Node, npm, Chromium, nginx and Python those with
 //! other implementations, a C++ compiler the fuzz targets.
 //!
-//! [`ready`] and [`python`] name every missing one with the line that installs it, install what they
-//! can where they may (root on a system with apt), and fail with one line per program that is
-//! missing still.
+//! [`ready`] names every missing one with the line that installs it, installs what it can where it may (root on a
+//! system with apt), and fails with one line per program that is missing still.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,103 +36,70 @@ const NGINX: &[&str] = &["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"];
 /// Debian's packages ask this program whether they may start the service that they install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Where the programs are.
-#[derive(Debug)]
-pub(crate) struct Tools {
-    /// `node`, recent enough.
-    pub(crate) node: PathBuf,
-    /// `npm`.
-    pub(crate) npm: PathBuf,
-    /// Chromium, or a browser made of it.
-    pub(crate) chromium: PathBuf,
-    /// nginx, which the tests start as a child.
-    pub(crate) nginx: PathBuf,
-    /// Python, recent enough and able to make a virtual environment.
-    pub(crate) python: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tool {
+/// A program that tests need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tool {
+    /// Recent enough.
     Node,
+    /// Node's package manager.
     Npm,
+    /// Or a browser made of it.
     Chromium,
+    /// Which the tests start as a child.
     Nginx,
+    /// Recent enough and able to make a virtual environment.
     Python,
+    /// A C++ compiler.
     Cxx,
 }
 
-const ALL: [Tool; 5] = [Tool::Node, Tool::Npm, Tool::Chromium, Tool::Nginx, Tool::Python];
+/// Where the programs are.
+#[derive(Debug, Default)]
+pub(crate) struct Tools(BTreeMap<Tool, PathBuf>);
+
+impl Tools {
+    /// Where one is that [`ready`] was asked for.
+    pub(crate) fn path(&self, tool: Tool) -> &Path {
+        self.0.get(&tool).map(PathBuf::as_path).expect("it was asked for")
+    }
+}
 
 /// Finds the programs, after installing those that it may.
 ///
 /// # Errors
 ///
 /// A program is missing and cannot be installed; each has had its line on standard error.
-pub(crate) fn ready() -> Result<Tools, String> {
-    let [node, npm, chromium, nginx, python] = find_or_install(ALL)?;
-    Ok(Tools { node, npm, chromium, nginx, python })
-}
-
-/// The same of Python alone.
-///
-/// # Errors
-///
-/// As [`ready`].
-pub(crate) fn python() -> Result<PathBuf, String> {
-    let [python] = find_or_install([Tool::Python])?;
-    Ok(python)
-}
-
-fn find_or_install<const N: usize>(wanted: [Tool; N]) -> Result<[PathBuf; N], String> {
-    let missing = match find_all(wanted) {
-        Ok(found) => return Ok(found),
-        Err(missing) => missing,
-    };
-    for (tool, why) in &missing {
-        println!("missing: {}: {why}; to install: {}", tool.name(), tool.install_line());
-    }
-    if is_root() && on_path("apt-get").is_some() {
-        let missing: Vec<Tool> = missing.into_iter().map(|(tool, _)| tool).collect();
-        install(&missing);
-    }
-    find_all(wanted).map_err(|missing| {
+pub(crate) fn ready(wanted: &[Tool]) -> Result<Tools, String> {
+    let (mut found, mut missing) = find(wanted);
+    if !missing.is_empty() && is_root() && on_path("apt-get").is_some() {
         for (tool, why) in &missing {
-            eprintln!("error: {}: {why}; to install: {}", tool.name(), tool.install_line());
+            println!("missing: {}: {why}; to install: {}", tool.name(), tool.install_line());
         }
-        let names: Vec<&str> = missing.iter().map(|(tool, _)| tool.name()).collect();
-        format!("the tests with other implementations cannot run without {}", names.join(", "))
-    })
-}
-
-/// Finds a C++ compiler, which builds libFuzzer, after installing one if it may.
-///
-/// # Errors
-///
-/// There is none, and none can be installed.
-pub(crate) fn compiler_ready() -> Result<(), String> {
-    let Err(why) = Tool::Cxx.find() else { return Ok(()) };
-    println!("missing: {}: {why}; to install: {}", Tool::Cxx.name(), Tool::Cxx.install_line());
-    if is_root() && on_path("apt-get").is_some() {
-        install(&[Tool::Cxx]);
+        install(&missing.into_iter().map(|(tool, _)| tool).collect::<Vec<_>>());
+        (found, missing) = find(wanted);
     }
-    Tool::Cxx.find().map(drop).map_err(|why| {
-        let install = Tool::Cxx.install_line();
-        format!(
-            "the fuzz targets cannot be built: {}: {why}; to install: {install}",
-            Tool::Cxx.name()
-        )
-    })
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    for (tool, why) in &missing {
+        eprintln!("error: {}: {why}; to install: {}", tool.name(), tool.install_line());
+    }
+    let names: Vec<&str> = missing.iter().map(|(tool, _)| tool.name()).collect();
+    Err(format!("cannot run without {}", names.join(", ")))
 }
 
-fn find_all<const N: usize>(wanted: [Tool; N]) -> Result<[PathBuf; N], Vec<(Tool, String)>> {
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for tool in wanted {
+/// Those that are there, and of the others why they are not.
+fn find(wanted: &[Tool]) -> (Tools, Vec<(Tool, String)>) {
+    let (mut found, mut missing) = (Tools::default(), Vec::new());
+    for &tool in wanted {
         match tool.find() {
-            Ok(path) => found.push(path),
+            Ok(path) => {
+                found.0.insert(tool, path);
+            }
             Err(why) => missing.push((tool, why)),
         }
     }
-    found.try_into().map_err(|_| missing)
+    (found, missing)
 }
 
 impl Tool {
@@ -202,12 +169,15 @@ impl Tool {
                     Err("found without its module for virtual environments".into())
                 }
             }
-            // What libFuzzer's build looks for.
-            Tool::Cxx => env::var_os("CXX")
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-                .or_else(|| on_path("c++"))
-                .ok_or_else(|| "not found".into()),
+            // What libFuzzer's build looks for. There may be arguments behind the name.
+            Tool::Cxx => match env::var("CXX").ok().filter(|cxx| !cxx.trim().is_empty()) {
+                Some(cxx) => cxx
+                    .split_whitespace()
+                    .next()
+                    .and_then(on_path)
+                    .ok_or_else(|| format!("CXX is {cxx}, which is not found")),
+                None => on_path("c++").ok_or_else(|| "not found".into()),
+            },
         }
     }
 
@@ -412,7 +382,8 @@ mod tests {
 
     #[test]
     fn every_tool_has_an_install_line() {
-        for tool in ALL.into_iter().chain([Tool::Cxx]) {
+        use Tool::{Chromium, Cxx, Nginx, Node, Npm, Python};
+        for tool in [Node, Npm, Chromium, Nginx, Python, Cxx] {
             assert!(!tool.install_line().is_empty() && !tool.install_line().contains('\n'));
         }
     }

@@ -1,8 +1,7 @@
 //! What a peer says right before it closes is answered before its close is, whoever answers.
 
-use std::time::Duration;
-
 use sockeye_net::websocket::{Client, CloseCode, Message, Server, WebSocket, Why};
+use sockeye_testkit::deadline::within;
 use sockeye_websocket::handshake::accept_key;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,10 +13,6 @@ const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: Up
 
 /// More wake-ups of all other tasks than a close may have been answered after.
 const TURNS: usize = 20;
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
-}
 
 async fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();

@@ -7,13 +7,13 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use common::{Site, UPGRADE_TO_ECHO};
 use sockeye_net::websocket::{self, WebSocket};
 use sockeye_testkit::alloc::{Counting, alone};
+use sockeye_testkit::workers::on_each_of_two;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -229,15 +229,7 @@ impl Host {
     fn on_each_thread(&self, mut visit: impl FnMut()) {
         match &self.runtime {
             None => visit(),
-            Some(runtime) => {
-                // One worker sleeps, so the other one serves; and the other way round.
-                let first = sleeping_worker(runtime);
-                visit();
-                let second = sleeping_worker(runtime);
-                drop(first);
-                visit();
-                drop(second);
-            }
+            Some(runtime) => on_each_of_two(runtime, visit),
         }
     }
 
@@ -264,19 +256,6 @@ impl Host {
         assert!(answer.contains(answered), "{answer}");
         client
     }
-}
-
-/// Blocks one of the workers that are not blocked, until what this returns is dropped.
-fn sleeping_worker(runtime: &Runtime) -> mpsc::Sender<()> {
-    let (wake, woken) = mpsc::channel();
-    let (sleeps, asleep) = mpsc::channel();
-    runtime.spawn(async move {
-        sleeps.send(()).expect("it is waited for");
-        // An error: the sender was dropped.
-        let _ = woken.recv();
-    });
-    asleep.recv_timeout(DEADLINE).expect("a worker is free");
-    wake
 }
 
 fn serve(api: Api) -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()> + Send) {

@@ -12,6 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use sockeye_net::websocket::{Client, CloseCode, ConnectError, Ending, Options, WebSocket, Why};
+use sockeye_testkit::deadline::within;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -22,10 +23,6 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 type Server = WebSocketStream<TcpStream>;
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
-}
 
 /// Both ends, once a client of these options has come through this callback.
 async fn meet_by<C>(

@@ -12,7 +12,8 @@ use sockeye_server::engine::{
     CloseReason, Connection, Engine, EngineBuilder, Message, SendError, TrySendError,
 };
 use sockeye_server::{Fault, HandshakeRefusal, Revision, Transport};
-use sockeye_testkit::peer::{self, DEADLINE, Peer};
+use sockeye_testkit::deadline::{until, within};
+use sockeye_testkit::peer::{self, Peer};
 use sockeye_testkit::polling::{Polling, request};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -92,26 +93,6 @@ async fn open_websocket(address: SocketAddr) -> Peer {
     let open = peer.recv_text().await;
     assert!(open.starts_with("0{\"sid\":\""), "{open}");
     peer
-}
-
-#[track_caller]
-fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let caller = std::panic::Location::caller();
-    async move {
-        match tokio::time::timeout(DEADLINE, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("{caller}: not ready within {DEADLINE:?}"),
-        }
-    }
-}
-
-#[track_caller]
-fn until(mut is: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    within(async move {
-        while !is() {
-            tokio::task::yield_now().await;
-        }
-    })
 }
 
 /// The next message must be this.

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -13,15 +12,12 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
 use sockeye_server::deflate::{self, Compressor, WindowBits};
 use sockeye_server::{Cors, Data, Namespace, Server, ServerBuilder, Socket};
+use sockeye_testkit::deadline::within;
 use sockeye_websocket::OpCode;
 use tokio::net::{TcpListener, TcpStream};
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
-}
 
 struct Client {
     requests: SendRequest<Bytes>,

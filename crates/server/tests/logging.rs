@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "api/harness.rs"]
-#[allow(dead_code, reason = "the other tests need more of it")]
+#[allow(dead_code, unused_imports, reason = "the other tests need more of it")]
 mod harness;
 
 use std::io;

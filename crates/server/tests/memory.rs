@@ -7,13 +7,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye_server::deflate::{self, Compression, Compressors, WindowBits};
 use sockeye_server::{Data, Namespace, Server, ServerBuilder, Socket};
 use sockeye_testkit::alloc::{Counting, alone};
+use sockeye_testkit::workers::on_each_of_two;
 use sockeye_websocket::OpCode;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -628,34 +628,13 @@ impl Host {
         };
         match &self.runtime {
             None => visit(),
-            Some(runtime) => {
-                // One worker sleeps, so the other one serves; and the other way round.
-                let first = sleeping_worker(runtime);
-                visit();
-                let second = sleeping_worker(runtime);
-                drop(first);
-                visit();
-                drop(second);
-            }
+            Some(runtime) => on_each_of_two(runtime, visit),
         }
     }
 
     fn await_clients(&self, clients: usize) {
         until("the number of clients", || self.io.clients() == clients);
     }
-}
-
-/// Blocks one of the workers that are not blocked, until what this returns is dropped.
-fn sleeping_worker(runtime: &Runtime) -> mpsc::Sender<()> {
-    let (wake, woken) = mpsc::channel();
-    let (sleeps, asleep) = mpsc::channel();
-    runtime.spawn(async move {
-        sleeps.send(()).expect("it is waited for");
-        // An error: the sender was dropped.
-        let _ = woken.recv();
-    });
-    asleep.recv_timeout(DEADLINE).expect("a worker is free");
-    wake
 }
 
 /// Reads the head of a `101`.

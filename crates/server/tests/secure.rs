@@ -3,21 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use http::Request;
 use sockeye_net::tls::{Acceptor, ClientConfig, Connector, Identity, ServerConfig, Stream};
 use sockeye_server::OverTls;
 use sockeye_server::engine::{Connection, Engine};
+use sockeye_testkit::deadline::within;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 const TARGET: &str = "/engine.io/?EIO=4&transport=polling";
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
-}
 
 /// An engine that tells of every session whether its client speaks TLS.
 fn engine(tls: Option<Acceptor>) -> (Engine, mpsc::UnboundedReceiver<bool>) {

@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use self::strip::Strip;
-use crate::peer::DEADLINE;
+use crate::deadline::DEADLINE;
 
 /// What is read and handed on at once, in bytes.
 const CHUNK: usize = 16 * 1024;

@@ -26,8 +26,7 @@ use tokio::time::timeout;
 
 pub use http::{Response, http};
 
-/// How long anything may take before the test fails.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+use crate::deadline::DEADLINE;
 
 /// The path and query that open an Engine.IO session on a websocket.
 pub const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sockeye_testkit::chaos::{Chaos, Direction, Ending};
-use sockeye_testkit::peer::DEADLINE;
+use sockeye_testkit::deadline::DEADLINE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

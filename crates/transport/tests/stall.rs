@@ -11,7 +11,8 @@ use sockeye_engineio::{self as engineio, CloseReason};
 use sockeye_net::Intake;
 use sockeye_net::http::{Answer, Endpoint, Incoming};
 use sockeye_net::rate::Rate;
-use sockeye_testkit::peer::{DEADLINE, Message, Peer, text_frame};
+use sockeye_testkit::deadline::within;
+use sockeye_testkit::peer::{Message, Peer, text_frame};
 use sockeye_transport::{Config, Engine, Flow, Handler, Upgraded};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -118,7 +119,7 @@ async fn a_debt_that_takes_longer_than_a_stall_may_ends_no_honest_client() {
     peer.send_text("4end").await;
     let answering = tokio::spawn(answer_pings(peer));
     for expected in [large, "end".to_owned()] {
-        let told = tokio::time::timeout(DEADLINE, told.recv()).await.unwrap();
+        let told = within(told.recv()).await;
         assert_eq!(told, Some(Told::Message(expected)));
     }
     answering.abort();
@@ -132,6 +133,6 @@ async fn a_debt_that_is_never_paid_ends_its_session() {
     peer.send_text(&format!("4{}", "x".repeat(800))).await;
     tokio::spawn(answer_pings(peer));
     told.recv().await.unwrap();
-    let told = tokio::time::timeout(DEADLINE, told.recv()).await.unwrap();
+    let told = within(told.recv()).await;
     assert_eq!(told, Some(Told::Closed(CloseReason::PingTimeout)));
 }

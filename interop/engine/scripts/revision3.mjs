@@ -266,40 +266,6 @@ export default {
     await t.shown("polling goes on", failed.post("2:4a"));
   },
 
-  async "revision 3: the client's heartbeat"(t) {
-    const session = await t.session("/eio3-fast/", V3);
-    for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      await t.shown("ping", session.post("1:2"));
-      await t.shown("poll", session.poll());
-    }
-    const silent = await t.session("/eio3-fast/", V3);
-    await t.shown("the poll that waits for the end", silent.poll());
-    t.log(`closed: ${await silent.reason()}`);
-    const absent = await t.session("/eio3-fast/", V3);
-    t.log(`nobody polls: ${await absent.reason()}`);
-    await t.refused("then", "GET", "/eio3-fast/", absent.query());
-
-    const socket = await t.websocketSession("/eio3-fast/", V3);
-    for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      socket.send("2");
-      t.log(`websocket: ${await socket.next()}`);
-    }
-    t.log(`without a ping: ${await socket.next()}, ${await socket.reason()}`);
-
-    // Messages are no pings.
-    const chatty = await t.websocketSession("/eio3-fast/", V3);
-    const start = performance.now();
-    let next;
-    do {
-      chatty.send("4more");
-      next = await chatty.next();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    } while (next === "4more" && performance.now() - start < 3_000);
-    t.log(`messages alone: ${next}, ${await chatty.reason()}`);
-  },
-
   async "JSONP: answers"(t) {
     for (const [label, query, post] of [["revision 4", {}, (...list) => list.join("\x1e")], ["revision 3", V3, payload]]) {
       const own = { ...query, j: "7" };

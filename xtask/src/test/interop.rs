@@ -16,7 +16,7 @@ use crate::process;
 use crate::programs::{Profile, Programs};
 use crate::python::Environment;
 use crate::tally::{Reporter, Tally};
-use crate::tools::Tools;
+use crate::tools::{Tool, Tools};
 
 /// A copy of the lock file that `node_modules` was installed by. `npm ci` begins by deleting the
 /// directory, so an interrupted one leaves no copy behind.
@@ -33,10 +33,10 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
     if tests.is_empty() {
         return Err("interop: there is no *.test.mjs".into());
     }
-    install_clients(&directory, &tools.npm)?;
+    install_clients(&directory, tools.path(Tool::Npm))?;
     let programs = Programs::build(&["sockeye-cli", "sockeye-interop"], Profile::Dev)?;
     let shared_room = Programs::example("sockeye", "shared-room")?;
-    let mut node = Command::new(&tools.node);
+    let mut node = Command::new(tools.path(Tool::Node));
     node.current_dir(&directory)
         .args(["--test", "--test-reporter=spec"])
         .args(tests)
@@ -48,8 +48,8 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
         .env("SOCKEYE_WEBSOCKET_CLIENT", programs.path("sockeye-websocket-client")?)
         .env("SOCKEYE_RECOVERY_SERVER", programs.path("sockeye-recovery-server")?)
         .env("SOCKEYE_SHARED_ROOM", shared_room.path("shared-room")?)
-        .env("CHROMIUM", &tools.chromium)
-        .env("NGINX", &tools.nginx)
+        .env("CHROMIUM", tools.path(Tool::Chromium))
+        .env("NGINX", tools.path(Tool::Nginx))
         .env("PYTHON", environment.python())
         // Colours would hide the lines that are counted.
         .env_remove("FORCE_COLOR");

@@ -10,15 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// How long anything may take before a test fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) use sockeye_testkit::deadline::within;
 
 /// Short enough for a test to wait for it.
 pub(crate) const SHORT: Duration = Duration::from_millis(30);
-
-pub(crate) async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future).await.expect("not done within the deadline")
-}
 
 pub(crate) fn target(url: &str) -> Target {
     url.parse().expect("a good URL")

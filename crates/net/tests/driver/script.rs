@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Context;
-use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_net::{Cause, Close, Cork, Driver, Intake, Io, Message, Protocol, clock};
@@ -13,15 +12,10 @@ use sockeye_websocket::{self as websocket, CloseCode, Limits, OpCode, Role, defl
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use sockeye_testkit::deadline::within;
+
 /// Counts the messages of all connections, so that they can be put into order.
 static TURN: AtomicU64 = AtomicU64::new(0);
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// The future's output, which must come before the tests' deadline.
-pub(crate) async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future).await.expect("not done within the deadline")
-}
 
 /// Lets every task that is woken run until all of them wait. On one thread, and over pipes.
 pub(crate) async fn settle() {

@@ -14,15 +14,10 @@ mod requests;
 mod rules;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use sockeye_net::websocket::{Client, Server, WebSocket, dial::HttpVersion};
+use sockeye_testkit::deadline::within;
 use tokio::net::TcpListener;
-
-/// Fails instead of waiting for ever.
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
-}
 
 /// Starts a server on a free port.
 async fn serve(server: &Server) -> SocketAddr {

@@ -15,17 +15,10 @@ mod reload;
 mod serve;
 mod transfer;
 
-use std::time::Duration;
-
 use authority::Authority;
 use sockeye_net::tls::{Acceptor, ClientConfig, Connector, Error, ServerConfig, Stream};
+use sockeye_testkit::deadline::{DEADLINE, within};
 use tokio::io::{AsyncRead, AsyncWrite};
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future).await.expect("not done within the deadline")
-}
 
 /// A server for `localhost` and a client that trusts it.
 fn pair() -> (Acceptor, Connector) {

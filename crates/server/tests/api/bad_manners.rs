@@ -1,7 +1,9 @@
 //! Peers that ask for too much, or go on when they were told off.
 
+use std::time::Duration;
+
 use sockeye_server::{Data, Namespace, Server};
-use sockeye_testkit::peer::{DEADLINE, Message, Peer, frame, text_frame};
+use sockeye_testkit::peer::{Message, Peer, frame, text_frame};
 use sockeye_testkit::polling::{Polling, request};
 
 use crate::harness::{Face, journal, root, serve, sync, with_reasons, with_sockets, within};
@@ -205,7 +207,7 @@ async fn whoever_goes_on_in_vain_is_cut_off() {
     let head = "POST /elsewhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut peer = Peer::connect(server.address).await;
     peer.send_bytes(head.as_bytes()).await;
-    let sent = peer.send_until_blocked(&chunk, 256 << 20, DEADLINE).await;
+    let sent = peer.send_until_blocked(&chunk, 256 << 20, Duration::from_secs(5)).await;
     assert!(sent < 256 << 20, "all of it was taken");
     drop(peer);
 

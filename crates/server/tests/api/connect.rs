@@ -1,6 +1,5 @@
 //! Who is let into a namespace, and what happens while that is being decided.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,24 +7,15 @@ use sockeye_server::{
     AckError, Data, DisconnectReason, Handshake, Namespace, Refusal, Server, Socket, State,
 };
 use sockeye_testkit::peer::{Message, Peer};
-use tokio::sync::Semaphore;
 
 use crate::harness::{
-    FACES, journal, root, serve, serve_namespace, sync, with_reasons, with_sockets, within,
+    FACES, gate, journal, pass, root, serve, serve_namespace, sync, with_reasons, with_sockets,
+    within,
 };
 
 #[derive(Debug, Deserialize)]
 struct Auth {
     token: String,
-}
-
-/// Lets nobody through before a permit is added.
-fn gate() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(0))
-}
-
-async fn pass(gate: Arc<Semaphore>) {
-    gate.acquire().await.unwrap().forget();
 }
 
 #[tokio::test]

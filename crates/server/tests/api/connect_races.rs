@@ -5,20 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use sockeye_server::{DisconnectReason, Namespace, Server, Socket};
 use sockeye_testkit::peer::{Message, Peer};
-use tokio::sync::Semaphore;
 
 use crate::harness::{
-    journal, root, serve, serve_namespace, sync, until, with_reasons, with_sockets, within,
+    gate, journal, pass, root, serve, serve_namespace, sync, until, with_reasons, with_sockets,
+    within,
 };
-
-/// Lets nobody through before a permit is added.
-fn gate() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(0))
-}
-
-async fn pass(gate: Arc<Semaphore>) {
-    gate.acquire().await.unwrap().forget();
-}
 
 /// What becomes of a client that does not wait for the answer.
 #[tokio::test]

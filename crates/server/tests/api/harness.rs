@@ -4,11 +4,15 @@
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use sockeye_server::{DisconnectReason, Namespace, Server, ServerBuilder, Socket};
-use sockeye_testkit::peer::{DEADLINE, Message, Peer};
+use sockeye_testkit::deadline::DEADLINE;
+use sockeye_testkit::peer::{Message, Peer};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+
+pub(crate) use sockeye_testkit::deadline::{until, within};
 
 /// The headers of an upgrade, all of them right.
 pub(crate) const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -89,26 +93,13 @@ pub(crate) fn sync(peer: &mut Peer) -> impl Future<Output = ()> {
     }
 }
 
-/// The output of a future that must not take long.
-#[track_caller]
-pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let caller = std::panic::Location::caller();
-    async move {
-        match tokio::time::timeout(DEADLINE, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("{caller}: not ready within {DEADLINE:?}"),
-        }
-    }
+/// Lets nobody through before a permit is added.
+pub(crate) fn gate() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(0))
 }
 
-/// Waits until this is so.
-#[track_caller]
-pub(crate) fn until(mut is: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    within(async move {
-        while !is() {
-            tokio::task::yield_now().await;
-        }
-    })
+pub(crate) async fn pass(gate: Arc<Semaphore>) {
+    gate.acquire().await.unwrap().forget();
 }
 
 /// The connection must end here, be it by a reset because not all that was sent had been read.

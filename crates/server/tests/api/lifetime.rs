@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sockeye_server::{DisconnectReason, Namespace, Server, ServerBuilder, Socket};
-use sockeye_testkit::peer::{DEADLINE, Message, Peer, TARGET, http};
+use sockeye_testkit::deadline::DEADLINE;
+use sockeye_testkit::peer::{Message, Peer, TARGET, http};
 use sockeye_testkit::polling::{Polling, request};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;

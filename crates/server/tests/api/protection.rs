@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sockeye_server::{Data, HandshakeRefusal, Rate, Server, ServerBuilder, Socket, TurnedAway};
+use sockeye_testkit::deadline::DEADLINE;
 use sockeye_testkit::peer::{self, Message, Peer, Response, TARGET};
 use sockeye_testkit::polling::{Polling, request};
 use tokio::sync::Notify;
@@ -471,7 +472,7 @@ async fn a_head_that_trickles_in_is_cut_off_all_the_same() {
     while turned_away(&server, TurnedAway::HeadTimeout) == 0 {
         peer.try_send_bytes(b"x").await;
         tokio::time::sleep(Duration::from_millis(10)).await;
-        assert!(begun.elapsed() < peer::DEADLINE);
+        assert!(begun.elapsed() < DEADLINE);
     }
     assert!(begun.elapsed() >= PATIENCE);
 }

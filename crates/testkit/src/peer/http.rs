@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::{DEADLINE, Peer};
+use super::Peer;
+use crate::deadline::DEADLINE;
 
 /// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]

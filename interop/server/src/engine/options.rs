@@ -13,8 +13,8 @@ pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
     vec![
         ("/plain", plain()),
         ("/small", plain().max_payload(100)),
-        ("/fast", plain().ping_interval(millis(300)).ping_timeout(millis(200))),
-        ("/hasty", plain().upgrade_timeout(millis(200))),
+        ("/fast", plain().ping_interval(millis(300)).ping_timeout(millis(1500))),
+        ("/hasty", plain().upgrade_timeout(millis(1000))),
         ("/polling-only", plain().transports([Transport::Polling])),
         ("/websocket-only", plain().transports([Transport::Websocket])),
         ("/no-upgrades", plain().allow_upgrades(false)),
@@ -36,7 +36,7 @@ pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
         ("/middleware", plain().engine_middleware(middleware)),
         ("/deflated", plain().per_message_deflate(deflate::Config::default())),
         ("/eio3", eio3()),
-        ("/eio3-fast", eio3().ping_interval(millis(300)).ping_timeout(millis(200))),
+        ("/eio3-fast", eio3().ping_interval(millis(300)).ping_timeout(millis(1500))),
         ("/eio3-small", eio3().max_payload(100)),
         ("/eio3-initial", eio3().initial_packet("hello")),
     ]
