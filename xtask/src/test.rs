@@ -10,8 +10,10 @@
 mod interop;
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -38,6 +40,9 @@ const AWS_LC: [&str; 7] = [
     "--features=dial,http2,tls-aws-lc-rs",
     "--test=tls",
 ];
+
+/// The tests over sockets wait more than they compute: 62 seconds on two cores with one each, 22 with four.
+const THREADS_PER_CORE: usize = 4;
 
 /// How long all fuzz targets together look for something new.
 const FUZZING: Duration = Duration::from_secs(30);
@@ -101,7 +106,11 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
     let mut steps = Vec::new();
     if wanted(Part::Rust) {
         let args = ["test", "--workspace", EVERY_FEATURE, "--locked", "--no-fail-fast"];
-        steps.push(step("Rust tests", || counted(&mut cargo(args), Reporter::Cargo)));
+        let mut tests = cargo(args);
+        if env::var_os("RUST_TEST_THREADS").is_none() {
+            tests.env("RUST_TEST_THREADS", (THREADS_PER_CORE * cores()).to_string());
+        }
+        steps.push(step("Rust tests", || counted(&mut tests, Reporter::Cargo)));
         steps.push(step("TLS by AWS-LC", || counted(&mut cargo(AWS_LC), Reporter::Cargo)));
     }
     if wanted(Part::Loom) {
@@ -129,6 +138,10 @@ pub(crate) fn run(only: Option<Part>) -> Result<ExitCode, String> {
     }
 
     Ok(sum_up(&steps))
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs the crate's models. A crate at a time, so that one that lost its models is an error. In

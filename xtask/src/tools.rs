@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 
 use crate::process;
 
-/// The oldest Node with the test runner that the tests are written for.
-const MIN_NODE: u32 = 20;
+/// The oldest Node whose test runner can be told how many files to run at a time, which the tests are written for.
+const MIN_NODE: (u32, u32) = (20, 10);
 
 /// The oldest Python that the packages in `interop/requirements.txt` are made for: its minor
 /// version, behind 3.
@@ -182,8 +182,9 @@ impl Tool {
     }
 
     fn install_line(self) -> String {
+        let (major, minor) = MIN_NODE;
         let node = format!(
-            "Node {MIN_NODE} or newer with npm from https://nodejs.org/en/download (Debian 13 or newer: apt-get install -y --no-install-recommends nodejs npm)"
+            "Node {major}.{minor} or newer with npm from https://nodejs.org/en/download (Debian 13 or newer: apt-get install -y --no-install-recommends nodejs npm)"
         );
         let chromium = |command: &str| format!("{command}, or set CHROMIUM to a browser's path");
         let nginx = |command: &str| format!("{command}, or set NGINX to its path");
@@ -311,11 +312,12 @@ fn starts(nginx: &Path) -> bool {
 
 /// Whether a version of Node, with or without the leading `v`, will do; if not, why.
 fn good_enough(version: &str) -> Result<(), String> {
-    let major: Option<u32> =
-        version.trim_start_matches('v').split('.').next().and_then(|m| m.parse().ok());
-    match major {
-        Some(major) if major >= MIN_NODE => Ok(()),
-        _ => Err(format!("{version} found, {MIN_NODE} or newer needed")),
+    let mut numbers = version.trim_start_matches('v').split('.').map(|number| number.parse().ok());
+    let found = numbers.next().flatten().zip(numbers.next().flatten());
+    let (major, minor) = MIN_NODE;
+    match found {
+        Some(found) if found >= MIN_NODE => Ok(()),
+        _ => Err(format!("{version} found, {major}.{minor} or newer needed")),
     }
 }
 
@@ -347,10 +349,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_is_judged_by_its_major_version() {
-        assert_eq!(good_enough("v20.0.0"), Ok(()));
+    fn node_is_judged_by_its_version() {
+        assert_eq!(good_enough("v20.10.0"), Ok(()));
+        assert_eq!(good_enough("v20.9.1"), Err("v20.9.1 found, 20.10 or newer needed".into()));
         assert_eq!(good_enough("24.1.0+dfsg-1"), Ok(()));
-        assert_eq!(good_enough("v18.20.4"), Err("v18.20.4 found, 20 or newer needed".into()));
+        assert_eq!(good_enough("v18.20.4"), Err("v18.20.4 found, 20.10 or newer needed".into()));
         assert!(good_enough("command not found").is_err());
     }
 

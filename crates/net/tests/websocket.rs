@@ -341,7 +341,7 @@ async fn a_silent_peer_is_pinged_and_given_up() {
 async fn a_connection_without_messages_is_closed_when_told_to() {
     let options = Options {
         ping_interval: Some(Duration::from_millis(5)),
-        idle_timeout: Some(Duration::from_millis(40)),
+        idle_timeout: Some(Duration::from_millis(500)),
         ..Options::default()
     };
     let server = Server::builder(echo).options(options).build();

@@ -537,14 +537,14 @@ async fn a_client_whose_inbox_is_full_keeps_its_heartbeat() {
     let builder = Engine::builder()
         // One message may always wait.
         .max_waiting_bytes(0)
-        .ping_interval(Duration::from_millis(50))
-        .ping_timeout(Duration::from_millis(50));
+        .ping_interval(Duration::from_millis(100))
+        .ping_timeout(Duration::from_millis(500));
     let mut server = Running::serve(Face::Own, builder).await;
     let (mut peer, mut connection) = server.websocket().await;
     peer.send_text("4one").await;
     peer.send_text("4two").await;
     // Longer than the heartbeat bears of a client that may speak.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(1000)).await;
     assert!(connection.sender().is_open());
     expect(&mut connection, "one").await;
     expect(&mut connection, "two").await;

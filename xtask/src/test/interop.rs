@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::counted;
+use super::{cores, counted};
 use crate::process;
 use crate::programs::{Profile, Programs};
 use crate::python::Environment;
@@ -38,7 +38,8 @@ pub(crate) fn run(tools: &Tools, environment: &Environment) -> Result<Tally, Str
     let shared_room = Programs::example("sockeye", "shared-room")?;
     let mut node = Command::new(tools.path(Tool::Node));
     node.current_dir(&directory)
-        .args(["--test", "--test-reporter=spec"])
+        // By itself it leaves a core free, and with two cores it would run one file at a time.
+        .args(["--test", "--test-reporter=spec", &format!("--test-concurrency={}", cores())])
         .args(tests)
         .env("SOCKEYE_BIN", programs.path("sockeye")?)
         .env("SOCKEYE_INTEROP_SERVER", programs.path("sockeye-interop-server")?)

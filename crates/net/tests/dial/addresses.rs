@@ -118,7 +118,7 @@ async fn every_attempt_that_failed_is_told() {
     let error = within(connect(&target("ws://chat.example/"), &options)).await.unwrap_err();
     assert_eq!(error.phase(), Some(Phase::Tcp));
     let (dead, silent) = (dead.to_string(), silent.address.to_string());
-    tells(&error, &["chat.example", &dead, "refused", &silent, "no answer within 30ms"]);
+    tells(&error, &["chat.example", &dead, "refused", &silent, "no answer within 300ms"]);
     let Error::Tcp { attempts, .. } = error else { panic!("{error:?}") };
     assert_eq!(attempts.len(), 2);
 }

@@ -138,7 +138,7 @@ async fn an_http_proxys_refusal_is_told_with_its_body() {
 async fn an_http_proxys_refusal_is_told_though_its_body_does_not_end() {
     let (address, proxying) =
         http_proxy("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\nBecau").await;
-    let timeouts = Timeouts { proxy: Duration::from_millis(300), ..Timeouts::default() };
+    let timeouts = Timeouts { proxy: Duration::from_secs(1), ..Timeouts::default() };
     let options = Options { timeouts, ..http(address) };
     let error = within(connect(&target(URL), &options)).await.unwrap_err();
     proxying.await.unwrap().1.assert_ended().await;

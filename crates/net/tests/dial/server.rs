@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 pub(crate) use sockeye_testkit::deadline::within;
 
 /// Short enough for a test to wait for it.
-pub(crate) const SHORT: Duration = Duration::from_millis(30);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
 pub(crate) fn target(url: &str) -> Target {
     url.parse().expect("a good URL")

@@ -42,7 +42,7 @@ async fn a_peer_that_does_not_answer_our_close_has_until_the_deadline() {
     let begun = Instant::now();
     connection.done().await;
     assert!(begun.elapsed() > Duration::from_millis(150), "after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(2), "after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "after {:?}", begun.elapsed());
     assert_eq!(connection.script.ended(), [Ended::ByItself]);
 }
 

@@ -12,7 +12,7 @@ use crate::raw::{ACK, DATA, HEADERS, PING, Raw, frame};
 use crate::{client, serve, within};
 
 fn short() -> KeepAlive {
-    let moment = Duration::from_millis(50);
+    let moment = Duration::from_millis(300);
     KeepAlive { ping_interval: Some(moment), pong_timeout: moment }
 }
 

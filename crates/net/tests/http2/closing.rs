@@ -129,7 +129,7 @@ async fn a_client_of_a_closing_server_hears_the_code() {
 
 #[tokio::test]
 async fn an_idle_connection_ends_and_one_with_a_websocket_stays() {
-    let listening = Listening { head_timeout: Duration::from_millis(100), ..Listening::default() };
+    let listening = Listening { head_timeout: Duration::from_millis(500), ..Listening::default() };
     let address = serve(&Server::builder(echo).listening(listening).build()).await;
     let mut busy = Peer::connect(address).await;
     let mut stream = busy.open(&[]).await;

@@ -138,9 +138,9 @@ async fn who_goes_is_missing_at_once() {
 
 #[tokio::test]
 async fn time_is_up() {
-    let default = Duration::from_millis(120);
+    let default = Duration::from_millis(1200);
     let mut room = Room::with(Server::builder().ack_timeout(default), 2).await;
-    for (id, timeout) in [(0, None), (1, Some(Duration::from_millis(40)))] {
+    for (id, timeout) in [(0, None), (1, Some(Duration::from_millis(600)))] {
         let mut everyone = room.server.everyone();
         if let Some(timeout) = timeout {
             everyone = everyone.timeout(timeout);

@@ -15,7 +15,7 @@ use sockeye_testkit::peer::Peer;
 use crate::harness::{root, serve, sync, until, with_sockets, within};
 
 /// Shorter than [`within`] waits.
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// Carries nothing and never answers.
 #[derive(Clone, Default)]

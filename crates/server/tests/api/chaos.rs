@@ -21,12 +21,12 @@ fn echoing() -> Namespace {
         .on("size", |Data(bytes): Data<Bytes>| bytes.len())
 }
 
-/// A heartbeat of 200 ms.
+/// A heartbeat of 600 ms.
 fn hurried(namespace: Namespace) -> ServerBuilder {
     Server::builder()
         .namespace(namespace)
         .ping_interval(Duration::from_millis(100))
-        .ping_timeout(Duration::from_millis(100))
+        .ping_timeout(Duration::from_millis(500))
 }
 
 /// Nobody is left, and there is room for others.
@@ -100,7 +100,7 @@ async fn what_comes_in_slices_is_understood_as_if_it_had_come_whole() {
     }
 }
 
-/// A way of 20 ms to and fro, within a heartbeat of 200.
+/// A way of 20 ms to and fro, within a heartbeat of 600.
 #[tokio::test]
 async fn a_long_way_delays_and_harms_nothing() {
     const DELAY: Duration = Duration::from_millis(10);

@@ -14,7 +14,7 @@ use crate::harness::{Journal, Running, journal, root, serve, sync, until, with_s
 use crate::loopback::Bus;
 
 /// Shorter than [`within`] waits, for servers that never answer.
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// A server of the cluster with one client.
 struct Site {

@@ -261,7 +261,7 @@ async fn events_wait_for_middleware_that_takes_its_time() {
 async fn a_client_that_joins_nothing_is_closed() {
     let refuse = || Err::<(), _>("members only");
     let namespace = Namespace::new("/").middleware(refuse);
-    let server = serve(builder(namespace).connect_timeout(Duration::from_millis(100))).await;
+    let server = serve(builder(namespace).connect_timeout(Duration::from_millis(500))).await;
     let mut peer = Peer::websocket(server.address, WEBSOCKET).await;
     assert!(peer.recv_text().await.starts_with('0'));
     peer.expect_text("44\"members only\"").await;
@@ -465,7 +465,7 @@ async fn a_client_without_pings_is_given_up() {
         let (namespace, mut reasons) = with_reasons(root());
         let millis = Duration::from_millis;
         let server = face
-            .serve(builder(namespace).ping_interval(millis(150)).ping_timeout(millis(50)))
+            .serve(builder(namespace).ping_interval(millis(150)).ping_timeout(millis(450)))
             .await;
         let mut peer = websocket(server.address, "").await;
         // It says something all the time, which is no ping.

@@ -10,14 +10,14 @@ use sockeye_testkit::peer::{Message, Peer};
 use crate::harness::{FACES, root, serve, sync, with_reasons};
 
 const INTERVAL: Duration = Duration::from_millis(300);
-const TIMEOUT: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Liveness deadlines are rounded down to the ticks of the timer wheel. The client's clock starts
 /// before whatever starts the server's.
 const EARLY: Duration = Duration::from_millis(20);
 
 /// On a machine that is busy.
-const LATE: Duration = Duration::from_millis(1500);
+const LATE: Duration = Duration::from_secs(10);
 
 fn builder(namespace: Namespace) -> ServerBuilder {
     Server::builder().namespace(namespace).ping_interval(INTERVAL).ping_timeout(TIMEOUT)

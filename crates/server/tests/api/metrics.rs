@@ -114,8 +114,11 @@ async fn events_and_what_became_of_acks_are_counted() {
     }
 
     // Of many, each counts: one answers, one does not in time; then one goes.
-    let mut all =
-        server.everyone().timeout(Duration::from_millis(50)).emit_with_acks::<()>("b", ()).unwrap();
+    let mut all = server
+        .everyone()
+        .timeout(Duration::from_millis(500))
+        .emit_with_acks::<()>("b", ())
+        .unwrap();
     peer.expect_text("423[\"b\"]").await;
     other.expect_text("423[\"b\"]").await;
     assert_eq!(now(5, 1, 1, 0, 1), 2);

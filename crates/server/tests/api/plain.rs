@@ -438,14 +438,14 @@ async fn a_server_that_does_not_read_awaits_no_pong() {
     let builder = builder(namespace)
         .max_running_handlers(1)
         .max_waiting_bytes(1)
-        .ping_interval(Duration::from_millis(20))
-        .ping_timeout(Duration::from_millis(40));
+        .ping_interval(Duration::from_millis(100))
+        .ping_timeout(Duration::from_millis(400));
     let server = serve(builder).await;
     let (mut peer, _) = plain(&server).await;
     let slow = text_frame(r#"{"event":"slow","id":1}"#);
     peer.send_bytes(&slow.repeat(3)).await;
     started.expect([()]).await;
-    // Several times as long as a pong may take, were it the client's fault.
+    // Twice as long as a pong may take, were it the client's fault.
     for _ in 0..10 {
         peer.expect(Message::Ping(vec![])).await;
     }

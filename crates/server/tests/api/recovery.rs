@@ -307,7 +307,7 @@ async fn of_many_with_one_pid_one_is_left() {
     let mut open = Vec::new();
     for peer in &mut peers {
         loop {
-            match peer.recv_within(Duration::from_millis(300)).await {
+            match peer.recv_within(Duration::from_secs(2)).await {
                 Some(Message::Text(text)) => {
                     let is_reply = text.starts_with("40");
                     assert!(!is_reply || joined(&text).sid == past.sid, "{text}");

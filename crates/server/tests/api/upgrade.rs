@@ -146,7 +146,7 @@ async fn a_probe_that_goes_wrong_leaves_polling_alive() {
 async fn a_probe_may_not_take_longer_than_the_upgrade_timeout() {
     for probed in [false, true] {
         let builder =
-            Server::builder().namespace(root()).upgrade_timeout(Duration::from_millis(50));
+            Server::builder().namespace(root()).upgrade_timeout(Duration::from_millis(500));
         let server = serve(builder).await;
         let (client, _) = Polling::socketio(server.address).await;
         let mut peer = client.websocket().await;
