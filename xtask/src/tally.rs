@@ -2,7 +2,7 @@
 //! and the summary of Node's test runner.
 //!
 //! Invariant: a step that ended badly never counts as passed, whatever it printed, and neither does
-//! a step in which no test ran: a filter that matches nothing is a mistake, not a success.
+//! a step in which no test ran, nor a file of Node's: a filter that matches nothing is a mistake, not a success.
 
 /// Whose output is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,13 @@ impl Tally {
                 self.failures.push(name.into());
             }
         }
+        // A file of which no test was heard, because it ended itself, stands there as a test that passed.
+        if let Some(file) = line.strip_prefix("✔ ").and_then(|line| line.rsplit_once(" ("))
+            && file.0.ends_with(".test.mjs")
+        {
+            self.failed += 1;
+            self.failures.push(format!("{}: no test ran", file.0));
+        }
         // `ℹ pass 12`
         let Some((word, number)) =
             line.strip_prefix("ℹ ").and_then(|summary| summary.split_once(' '))
@@ -146,6 +153,15 @@ mod tests {
         );
         assert_eq!((tally.passed, tally.failed, tally.skipped), (2, 3, 1));
         assert_eq!(tally.failures, ["shows a message (of two tabs)", "chat page"]);
+    }
+
+    #[test]
+    fn a_file_of_node_that_ends_before_its_tests_is_a_failure() {
+        let output =
+            "✔ a test of a.test.mjs, which ran (1ms)\n✔ /interop/b.test.mjs (101.6ms)\nℹ pass 2";
+        let tally = read(Reporter::Node, output);
+        assert_eq!(tally.failed, 1);
+        assert_eq!(tally.failures, ["/interop/b.test.mjs: no test ran"]);
     }
 
     #[test]
