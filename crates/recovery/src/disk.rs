@@ -17,7 +17,7 @@
 //! | `events` | the position, big-endian | the event, or why there is none |
 //! | `sessions` | the pid | the session without what follows |
 //! | `sessions` | the pid and `-` | its stays in rooms that it has left |
-//! | `sessions` | the pid and `/`, then a room's name | since when the socket is in it |
+//! | `sessions` | the pid and `/`, then the name of a room but its own | since when the socket is in it |
 //!
 //! [fjall]: https://github.com/fjall-rs/fjall
 
@@ -92,9 +92,16 @@ impl DiskStore {
     ///
     /// # Errors
     ///
-    /// The directory cannot be read or written, another process has it open, or it holds something else
-    /// than a store of this version.
+    /// The directory cannot be read or written, another process has it open, or it holds a store that is broken
+    /// or of another version.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        Self::open_in(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("the store in {}: {error}", path.display()))
+        })
+    }
+
+    fn open_in(path: &Path) -> io::Result<Self> {
         let database = Database::builder(path)
             .max_journaling_size(JOURNALS)
             .cache_size(CACHE)
@@ -166,7 +173,10 @@ impl DiskStore {
                     let joined = codec::read_position(&value).ok_or_else(broken)?;
                     session.rooms.insert(room.into(), joined);
                 }
-                (Part::Stays | Part::Room(_), None) => return Err(broken()),
+                // Its session could not be written, or this not be removed.
+                (Part::Stays | Part::Room(_), None) => {
+                    self.sessions.remove(key).map_err(into_io)?
+                }
             }
         }
         Ok(sessions)
@@ -241,7 +251,12 @@ impl Store for DiskStore {
     }
 
     fn put_session(&self, pid: Sid, session: &Session) -> io::Result<()> {
-        self.written(self.sessions.insert(pid.as_str(), codec::session(session)))
+        let outcome = self.sessions.insert(pid.as_str(), codec::session(session));
+        if session.away_since.is_some() {
+            // All are, when the store is opened. Many may go at once: they do not wait for the disk one by one.
+            return outcome.map_err(into_io);
+        }
+        self.written(outcome)
     }
 
     fn put_room(&self, pid: Sid, room: &str, joined: Option<Position>) -> io::Result<()> {
@@ -263,7 +278,8 @@ impl Store for DiskStore {
         for room in session.rooms.keys() {
             batch.remove(&self.sessions, codec::room_key(pid, room));
         }
-        self.written(batch.commit())
+        // If it comes back with the power, its time runs out once more.
+        batch.commit().map_err(into_io)
     }
 }
 
@@ -276,6 +292,11 @@ impl std::fmt::Debug for DiskStore {
 fn into_io(error: fjall::Error) -> io::Error {
     match error {
         fjall::Error::Io(error) => error,
+        fjall::Error::Locked => {
+            io::Error::new(io::ErrorKind::ResourceBusy, "another process has it open")
+        }
+        fjall::Error::InvalidVersion(_) => invalid("it is not one of fjall 3"),
+        fjall::Error::Poisoned => io::Error::other("an earlier write has failed"),
         error => io::Error::other(error),
     }
 }

@@ -44,7 +44,7 @@ mod unrecoverable;
 #[cfg(feature = "disk")]
 pub use disk::{DiskStore, Durability};
 pub use event::{Event, Gap, Meta};
-pub use log::{Claim, Limits, Log, Missed, Visit};
+pub use log::{Claim, Limits, Log, Missed, Opening, Visit};
 pub use memory::MemoryStore;
 pub use offset::{Epoch, Offset, Position};
 pub use session::{Rooms, Session, Stay};

@@ -1,5 +1,7 @@
 //! The log: what is kept, for how long, and who may have it.
 
+mod opening;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +11,11 @@ use hashbrown::HashMap;
 use sockeye_engineio::Sid;
 use sockeye_hub::Packet;
 
+pub use self::opening::Opening;
 use crate::event::{Event, Gap, Meta};
 use crate::offset::{Epoch, Offset, Position};
 use crate::session::{MAX_STAYS, Session, Stay};
-use crate::store::{Forgotten, Loaded, Run, Store};
+use crate::store::{Forgotten, Run, Store};
 use crate::unrecoverable::Unrecoverable;
 
 /// How much is kept, and for how long. Times are milliseconds.
@@ -27,13 +30,8 @@ pub struct Limits {
     pub max_bytes: usize,
 }
 
-/// The positions between two runs of processes. What the first wrote last may be lost with the power;
-/// a client that has heard it must not take what the second writes for it. More than that is not
-/// written between two syncs of the kernel, which are 30 s apart.
-const BETWEEN_RUNS: u64 = 1 << 24;
-
-/// Former runs that are known. An older offset is below the floor of every session.
-const MAX_RUNS: usize = 64;
+/// The longest name of a room that is kept, which stores take for a key. Names may be made by clients.
+const MAX_ROOM: usize = 65_000;
 
 /// The most places that are looked at without letting others have the lock.
 const SCAN: usize = 1024;
@@ -50,6 +48,8 @@ pub struct Log {
 }
 
 struct State {
+    /// The store's time.
+    time: u64,
     /// The last position that was given out.
     head: Position,
     /// The runs of processes; the last one is ours.
@@ -61,6 +61,8 @@ struct State {
     /// The sessions of clients that are away, the longest away first.
     away: BTreeSet<(u64, Sid)>,
     away_bytes: usize,
+    /// How many of them each namespace has.
+    awaited: HashMap<Arc<str>, usize>,
     visits: u64,
 }
 
@@ -102,64 +104,6 @@ pub struct Missed {
 }
 
 impl Log {
-    /// Opens a log. `epoch` is for a store that has none yet, and must be random; `now` is on the
-    /// clock of all later calls, in milliseconds. Nothing is forgotten yet.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read or written.
-    pub fn open(store: Box<dyn Store>, limits: Limits, epoch: Epoch, now: u64) -> io::Result<Self> {
-        let Loaded { epoch: former, mut runs, forgotten, events, mut sessions } = store.load()?;
-        let epoch = former.unwrap_or(epoch);
-        let events: VecDeque<_> =
-            events.into_iter().filter(|event| event.position > forgotten.position).collect();
-        let bytes = events.iter().map(|event| event.bytes).sum();
-        let last = events.back().map_or(forgotten.position, |event| event.position);
-        let mut head = last;
-        if let Some(run) = runs.last_mut() {
-            run.end = last.max(run.start);
-            head = Position(run.end.0 + BETWEEN_RUNS);
-        }
-        runs.push(Run { start: head, end: head });
-        runs.drain(..runs.len().saturating_sub(MAX_RUNS));
-        store.begin(epoch, &runs)?;
-        // While nobody could come back, no time has passed: the store's goes on where it stood.
-        let times = sessions.values().map(|session| session.away_since.unwrap_or(session.came));
-        let times = times.chain(events.back().map(|event| event.time));
-        let time = times.max().unwrap_or(0).max(forgotten.time);
-        for session in sessions.values_mut() {
-            if session.away_since.is_none() {
-                session.leave(time, limits.heartbeat);
-            }
-            session.counted = session.bytes();
-        }
-        let away = sessions.iter().filter_map(|(pid, session)| Some((session.away_since?, *pid)));
-        let state = State {
-            head,
-            runs,
-            bytes,
-            forgotten,
-            away: away.collect(),
-            away_bytes: sessions.values().map(|session| session.counted).sum(),
-            visits: 0,
-            index: events,
-            sessions,
-        };
-        let (state, failures) = (Mutex::new(state), AtomicU64::new(0));
-        Ok(Self { store, limits, epoch, opened: (time, now), state, failures })
-    }
-
-    /// Sets other limits, before it is used.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
-    /// How much is kept.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// Where the log stands: the offset of whoever has heard everything so far.
     #[must_use]
     pub fn offset(&self) -> Offset {
@@ -174,9 +118,8 @@ impl Log {
     /// If the store cannot write it, it is returned all the same, and whoever has not heard it will
     /// not be recovered.
     pub fn append(&self, now: u64, event: impl FnOnce(Offset) -> Event) -> (Position, Arc<Packet>) {
-        let time = self.time(now);
-        let mut state = self.state();
-        let position = state.head.next();
+        let mut state = self.at(now);
+        let (position, time) = (state.head.next(), state.time);
         let event = event(Offset { epoch: self.epoch, position });
         let (bytes, namespace) = (event.bytes(), event.namespace.clone());
         let packet = event.packet.clone();
@@ -187,7 +130,7 @@ impl Log {
         state.head = position;
         state.bytes += bytes;
         state.index.push_back(meta);
-        self.trim(&mut state, time);
+        self.trim(&mut state);
         (position, packet)
     }
 
@@ -203,17 +146,16 @@ impl Log {
 
     /// Begins the session of a socket that was not there before. Nobody else must know `pid`.
     pub fn begin(&self, now: u64, pid: Sid, namespace: Arc<str>, sid: Sid) -> Visit {
-        let mut state = self.state();
-        let mut session = Session::new(namespace, sid, state.head, self.time(now));
+        let mut state = self.at(now);
+        let mut session = Session::new(namespace, sid, state.head, state.time);
         session.visit = state.next_visit();
         let visit = Visit { pid, number: session.visit };
         self.wrote(self.store.put_session(pid, &session));
-        self.wrote(self.store.put_room(pid, sid.as_str(), Some(session.floor)));
         state.sessions.insert(pid, session);
         visit
     }
 
-    /// The socket is in a room from now on.
+    /// The socket is in a room from now on. In one with a name of more than 65 000 bytes, it is not kept.
     pub fn join(&self, visit: Visit, room: &str) {
         let mut state = self.state();
         let head = state.head;
@@ -221,8 +163,13 @@ impl Log {
         if session.rooms.contains_key(room) {
             return;
         }
+        if room.len() > MAX_ROOM {
+            self.remove(&mut state, visit.pid);
+            return;
+        }
         session.rooms.insert(room.into(), head);
         self.wrote(self.store.put_room(visit.pid, room, Some(head)));
+        self.grew(&mut state, visit.pid);
     }
 
     /// The socket is not in a room any more.
@@ -243,6 +190,7 @@ impl Log {
             session.stays.push_back(Stay { room, joined, left: head });
             self.wrote(self.store.put_stays(visit.pid, session));
         }
+        self.grew(&mut state, visit.pid);
     }
 
     /// The socket has other data, as JSON.
@@ -251,27 +199,26 @@ impl Log {
         let Some(session) = state.session(visit) else { return };
         session.data = Some(data.into());
         self.wrote(self.store.put_session(visit.pid, session));
+        self.grew(&mut state, visit.pid);
     }
 
     /// The client is gone, and may come back.
     pub fn away(&self, now: u64, visit: Visit) {
-        let time = self.time(now);
-        let mut state = self.state();
+        let mut state = self.at(now);
         if state.session(visit).is_some() {
-            self.set_away(&mut state, visit.pid, time);
-            self.trim(&mut state, time);
+            self.set_away(&mut state, visit.pid);
+            self.trim(&mut state);
         }
     }
 
     /// The client came and was sent away: it may come again, and this visit has no say any more.
     pub fn set_aside(&self, now: u64, visit: Visit) {
-        let time = self.time(now);
-        let mut state = self.state();
+        let mut state = self.at(now);
         let number = state.next_visit();
         if let Some(session) = state.session(visit) {
             session.visit = number;
-            self.set_away(&mut state, visit.pid, time);
-            self.trim(&mut state, time);
+            self.set_away(&mut state, visit.pid);
+            self.trim(&mut state);
         }
     }
 
@@ -281,23 +228,6 @@ impl Log {
         if state.session(visit).is_some() {
             self.remove(&mut state, visit.pid);
         }
-    }
-
-    /// Whether a client that comes with this can be told all that it missed, and its session if so.
-    ///
-    /// # Errors
-    ///
-    /// [`Unrecoverable`].
-    pub fn find(
-        &self,
-        now: u64,
-        namespace: &str,
-        pid: Sid,
-        offset: Option<&str>,
-    ) -> Result<Session, Unrecoverable> {
-        let state = self.state();
-        let (session, _) = self.look(&state, self.time(now), namespace, pid, offset)?;
-        Ok(session.clone())
     }
 
     /// A client comes back. Whoever had its session has lost it, be it a socket or another claim.
@@ -315,12 +245,11 @@ impl Log {
         pid: Sid,
         offset: Option<&str>,
     ) -> Result<Claim, Unrecoverable> {
-        let time = self.time(now);
-        let mut state = self.state();
-        let (_, cursor) = self.look(&state, time, namespace, pid, offset)?;
+        let mut state = self.at(now);
+        let cursor = self.look(&state, namespace, pid, offset)?;
         let number = state.next_visit();
         // It has until then to hear what it missed; else a slow client's session would end under it.
-        self.set_away(&mut state, pid, time);
+        self.set_away(&mut state, pid);
         let session = state.sessions.get_mut(&pid).ok_or(Unrecoverable::Unknown)?;
         session.visit = number;
         let (visit, session) = (Visit { pid, number }, session.clone());
@@ -368,8 +297,8 @@ impl Log {
     ///
     /// [`Unrecoverable::Superseded`].
     pub fn resume(&self, now: u64, claim: &Claim) -> Result<Visit, Unrecoverable> {
-        let time = self.time(now);
-        let mut state = self.state();
+        let mut state = self.at(now);
+        let time = state.time;
         let Some(session) = state.session(claim.visit) else {
             return Err(Unrecoverable::Superseded);
         };
@@ -379,9 +308,11 @@ impl Log {
         let since = session.away_since.take();
         let counted = std::mem::take(&mut session.counted);
         self.wrote(self.store.put_session(claim.visit.pid, session));
+        let namespace = session.namespace.clone();
         state.away_bytes -= counted;
         if let Some(since) = since {
             state.away.remove(&(since, claim.visit.pid));
+            state.returned(&namespace);
         }
         Ok(claim.visit)
     }
@@ -389,8 +320,7 @@ impl Log {
     /// Forgets what is too old, and does what the store left for later. To be called now and then,
     /// from a thread that may block.
     pub fn tidy(&self, now: u64) {
-        let time = self.time(now);
-        self.trim(&mut self.state(), time);
+        self.trim(&mut self.at(now));
         self.wrote(self.store.tidy());
     }
 
@@ -398,6 +328,18 @@ impl Log {
     #[must_use]
     pub fn is_kept(&self, visit: Visit) -> bool {
         self.state().sessions.contains_key(&visit.pid)
+    }
+
+    /// Whether there are clients that may come back to this namespace.
+    #[must_use]
+    pub fn awaits(&self, namespace: &str) -> bool {
+        self.state().awaited.contains_key(namespace)
+    }
+
+    /// The namespaces to which clients may come back.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<Arc<str>> {
+        self.state().awaited.keys().cloned().collect()
     }
 
     /// How many sessions are kept, those of connected clients included.
@@ -419,16 +361,16 @@ impl Log {
         self.failures.load(Ordering::Relaxed)
     }
 
-    fn look<'a>(
+    /// What a client that comes with this has heard, if it can be told all the rest.
+    fn look(
         &self,
-        state: &'a State,
-        time: u64,
+        state: &State,
         namespace: &str,
         pid: Sid,
         offset: Option<&str>,
-    ) -> Result<(&'a Session, Position), Unrecoverable> {
+    ) -> Result<Position, Unrecoverable> {
         let session = state.sessions.get(&pid).ok_or(Unrecoverable::Unknown)?;
-        if *session.namespace != *namespace || self.is_expired(session, time) {
+        if *session.namespace != *namespace || self.is_expired(session, state.time) {
             return Err(Unrecoverable::Unknown);
         }
         let told = match offset {
@@ -444,21 +386,24 @@ impl Log {
             }
             cursor = told.position;
         }
-        let heard = session.heard_by(time, self.limits.heartbeat);
+        let heard = session.heard_by(state.time, self.limits.heartbeat);
         if state.forgotten.position > cursor && state.forgotten.time >= heard {
             return Err(Unrecoverable::Incomplete);
         }
-        Ok((session, cursor))
+        Ok(cursor)
     }
 
     /// The next places to look at; none if the claim has caught up.
-    fn scan(&self, claim: &Claim) -> Result<Option<Vec<Meta>>, Unrecoverable> {
+    fn scan(&self, claim: &mut Claim) -> Result<Option<Vec<Meta>>, Unrecoverable> {
         let mut state = self.state();
         let forgotten = state.forgotten;
         let session = state.session(claim.visit).ok_or(Unrecoverable::Superseded)?;
         if forgotten.position > claim.cursor && forgotten.time >= session.heard {
             return Err(Unrecoverable::Incomplete);
         }
+        // They may have changed since it came.
+        claim.session.rooms.clone_from(&session.rooms);
+        claim.session.stays.clone_from(&session.stays);
         let from = state.index.partition_point(|meta| meta.position <= claim.cursor);
         let metas: Vec<_> = state.index.range(from..).take(SCAN).cloned().collect();
         Ok((!metas.is_empty()).then_some(metas))
@@ -473,31 +418,41 @@ impl Log {
         if found { event.ok().flatten() } else { None }
     }
 
-    fn set_away(&self, state: &mut State, pid: Sid, time: u64) {
+    fn set_away(&self, state: &mut State, pid: Sid) {
+        let time = state.time;
         let Some(session) = state.sessions.get_mut(&pid) else { return };
         let before = session.away_since;
         session.leave(time, self.limits.heartbeat);
-        let bytes = session.bytes();
-        state.away_bytes -= std::mem::replace(&mut session.counted, bytes);
-        state.away_bytes += bytes;
         self.wrote(self.store.put_session(pid, session));
-        if let Some(before) = before {
-            state.away.remove(&(before, pid));
+        let namespace = session.namespace.clone();
+        state.count(pid);
+        match before {
+            Some(before) => drop(state.away.remove(&(before, pid))),
+            None => *state.awaited.entry(namespace).or_default() += 1,
         }
         state.away.insert((time, pid));
+    }
+
+    /// A session has other rooms or data; it may be one that counts.
+    fn grew(&self, state: &mut State, pid: Sid) {
+        state.count(pid);
+        self.trim(state);
     }
 
     fn remove(&self, state: &mut State, pid: Sid) {
         let Some(session) = state.sessions.remove(&pid) else { return };
         if let Some(since) = session.away_since {
             state.away.remove(&(since, pid));
+            state.returned(&session.namespace);
         }
         state.away_bytes -= session.counted;
         self.wrote(self.store.remove_session(pid, &session));
+        shrink(&mut state.sessions);
     }
 
     /// Forgets what is too old or too much.
-    fn trim(&self, state: &mut State, time: u64) {
+    fn trim(&self, state: &mut State) {
+        let time = state.time;
         while let Some((_, pid)) = state.away.first().copied() {
             let expired = state.sessions.get(&pid).is_none_or(|s| self.is_expired(s, time));
             if !expired && state.away_bytes <= self.limits.max_bytes / 4 {
@@ -534,9 +489,12 @@ impl Log {
         session.away_since.is_some_and(|since| last(since) < time)
     }
 
-    fn time(&self, now: u64) -> u64 {
+    /// The state, whose time is now. It does not go back: threads read the clock before they come here.
+    fn at(&self, now: u64) -> MutexGuard<'_, State> {
         let (time, opened) = self.opened;
-        time + now.saturating_sub(opened)
+        let mut state = self.state();
+        state.time = state.time.max(time.saturating_add(now.saturating_sub(opened)));
+        state
     }
 
     fn wrote(&self, outcome: io::Result<()>) -> bool {
@@ -564,6 +522,27 @@ impl State {
         self.sessions.get_mut(&visit.pid).filter(|session| session.visit == visit.number)
     }
 
+    /// Counts the bytes of a session anew, if its client is away.
+    fn count(&mut self, pid: Sid) {
+        let Some(session) = self.sessions.get_mut(&pid) else { return };
+        if session.away_since.is_some() {
+            let bytes = session.bytes();
+            self.away_bytes -= std::mem::replace(&mut session.counted, bytes);
+            self.away_bytes += bytes;
+        }
+    }
+
+    /// A session of this namespace is not that of a client that is away any more.
+    fn returned(&mut self, namespace: &str) {
+        if let Some(awaited) = self.awaited.get_mut(namespace) {
+            *awaited -= 1;
+            if *awaited == 0 {
+                self.awaited.remove(namespace);
+                shrink(&mut self.awaited);
+            }
+        }
+    }
+
     fn next_visit(&mut self) -> u64 {
         self.visits += 1;
         self.visits
@@ -576,6 +555,13 @@ impl State {
             let end = if at == ours { self.head } else { run.end };
             run.start <= position && position <= end
         })
+    }
+}
+
+/// After a burst, a table gives most of its room back.
+fn shrink<K: Eq + std::hash::Hash, V>(table: &mut HashMap<K, V>) {
+    if table.capacity() > 1024 && table.len() < table.capacity() / 8 {
+        table.shrink_to(table.len() * 2);
     }
 }
 

@@ -5,12 +5,15 @@
 mod harness;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use harness::*;
+use sockeye_engineio::Sid;
 use sockeye_recovery::{
-    DiskStore, Durability, Event, Limits, Log, Offset, Position, Store, Unrecoverable,
+    DiskStore, Durability, Event, Gap, Limits, Log, Meta, Offset, Opening, Position, Run, Session,
+    Store, Unrecoverable,
 };
 use tempfile::TempDir;
 
@@ -104,7 +107,7 @@ fn time_stands_still_while_nobody_can_come_back() {
     let (_copy, path) = killed(dir.path());
     // The next process has another clock, and the one between has lasted for ever.
     let store = Box::new(DiskStore::open(&path).unwrap());
-    let log = Log::open(store, LIMITS, epoch(), 1 << 40).unwrap();
+    let log = Opening::of(store, epoch()).unwrap().log(LIMITS, 1 << 40);
     assert_eq!(recover(&log, (1 << 40) + 999, 1, Some(&last)).unwrap().1, ["missed"]);
     assert_eq!(claim(&log, (1 << 40) + 2001, 2, None).unwrap_err(), Unrecoverable::Unknown);
 }
@@ -215,7 +218,11 @@ fn positions_go_on_where_nothing_is_left() {
 fn a_store_is_open_once() {
     let dir = tempfile::tempdir().unwrap();
     let _log = disk(dir.path(), LIMITS);
-    assert!(DiskStore::open(dir.path()).is_err());
+    let error = DiskStore::open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+    let text = error.to_string();
+    assert!(text.contains("another process has it open"), "{text}");
+    assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
 }
 
 #[test]
@@ -247,4 +254,203 @@ fn what_is_no_store_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "not a directory").unwrap();
     assert!(DiskStore::open(dir.path().join("file")).is_err());
+}
+
+/// What a disk that is full for a while leaves behind.
+#[test]
+fn what_belongs_to_no_session_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = DiskStore::open(dir.path()).unwrap();
+        store.put_room(pid(1), "r", Some(Position(1))).unwrap();
+        store.put_stays(pid(2), &Session::new("/".into(), id(2), Position(1), 0)).unwrap();
+    }
+    let store = DiskStore::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap().sessions.len(), 0);
+    // And is gone by then.
+    begin(&open(Box::new(store), LIMITS), 0, 1);
+    let sessions = DiskStore::open(dir.path()).unwrap().load().unwrap().sessions;
+    let rooms: Vec<_> = sessions[&pid(1)].rooms.keys().map(|room| &**room).collect();
+    assert_eq!(rooms, [id(1).as_str()]);
+}
+
+/// Whoever writes an event and fails leaves a gap in the positions, or nothing at all behind the last one.
+#[test]
+fn what_could_not_be_kept_is_known_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let event = |at: u64| {
+        let meta = Meta {
+            position: Position(at),
+            time: at,
+            bytes: 100,
+            namespace: "/".into(),
+            gap: Gap::None,
+        };
+        let packet = packet(&at.to_string(), vec![]);
+        (meta, Event { namespace: "/".into(), rooms: vec![], except: vec![], packet })
+    };
+    {
+        let store = DiskStore::open(dir.path()).unwrap();
+        let run = |start| Run { start: Position(start), end: Position(start) };
+        store.begin(epoch(), &[run(0), run(100)]).unwrap();
+        for (number, floor) in [(1, 1), (2, 4), (3, 101)] {
+            let session = Session::new("/".into(), id(number), Position(floor), 0);
+            store.put_session(pid(number), &session).unwrap();
+        }
+        // The third one is missing; between the two runs, nothing is.
+        for at in [1, 2, 4, 5, 101, 102] {
+            let (meta, event) = event(at);
+            store.append(&meta, event).unwrap();
+        }
+    }
+    let log = disk(dir.path(), LIMITS);
+    assert_eq!(claim(&log, 0, 1, None).unwrap_err(), Unrecoverable::Incomplete);
+    assert_eq!(recover(&log, 0, 2, None).unwrap().1, ["5", "101", "102"]);
+    assert_eq!(recover(&log, 0, 3, None).unwrap().1, ["102"]);
+}
+
+/// A key has no room for it.
+#[test]
+fn a_room_with_a_name_without_end_harms_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let log = disk(dir.path(), LIMITS);
+        let visits = [begin(&log, 0, 1), begin(&log, 0, 2)];
+        log.join(visits[0], &"x".repeat(65_000));
+        log.join(visits[1], &"x".repeat(65_001));
+        log.join(visits[1], "r");
+        let last = emit(&log, 1, "missed");
+        assert_eq!(log.failures(), 0);
+        assert!(log.is_kept(visits[0]) && !log.is_kept(visits[1]));
+        assert!(recover(&log, 1, 1, Some(&last)).is_ok());
+    }
+    let log = disk(dir.path(), LIMITS);
+    let back = claim(&log, 1, 1, None).unwrap();
+    assert!(back.session.rooms.keys().any(|room| room.len() == 65_000));
+    assert_eq!(claim(&log, 1, 2, None).unwrap_err(), Unrecoverable::Unknown);
+}
+
+/// It is found out, or what it held before the broken place is there; it is never taken for something else.
+#[test]
+fn a_store_that_is_broken_is_known_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { max_bytes: 1 << 25, ..LIMITS };
+    {
+        let log = disk(dir.path(), limits);
+        let visit = begin(&log, 0, 1);
+        // Enough for a table.
+        let text = "x".repeat(100_000);
+        for n in 0..100 {
+            emit(&log, 1, &format!("{n} {text}"));
+        }
+        log.away(2, visit);
+    }
+    let mut broken = 0;
+    let mut files = Vec::new();
+    list(dir.path(), &mut files);
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let length = used(&file);
+        for at in [0, length / 2, length.saturating_sub(1)] {
+            let (_copy, path) = killed(dir.path());
+            let file = path.join(file.strip_prefix(dir.path()).unwrap());
+            let mut bytes = fs::read(&file).unwrap();
+            let Some(byte) = bytes.get_mut(at) else { continue };
+            *byte ^= 0x55;
+            fs::write(&file, bytes).unwrap();
+            let opened = DiskStore::open(&path);
+            let opened = opened.and_then(|store| Opening::of(Box::new(store), epoch()));
+            let Ok(opening) = opened else {
+                broken += 1;
+                continue;
+            };
+            let log = opening.log(limits, 0);
+            match recover(&log, 1, 1, None) {
+                Ok((_, texts)) => {
+                    let told = texts.iter().map(|text| text.split(' ').next().unwrap().parse());
+                    assert!(told.eq((0..texts.len()).map(Ok)), "{file:?} at {at}");
+                }
+                Err(Unrecoverable::Unknown | Unrecoverable::Incomplete) => {}
+                Err(error) => panic!("{file:?} at {at}: {error}"),
+            }
+        }
+    }
+    assert!(broken > 0);
+}
+
+fn list(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { list(&path, files) } else { files.push(path) }
+    }
+}
+
+#[test]
+fn what_is_opened_is_within_the_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let log = disk(dir.path(), LIMITS);
+        for number in 0..100 {
+            let visit = begin(&log, 0, number);
+            log.set_data(visit, &format!("\"{}\"", "x".repeat(1000)));
+            log.away(u64::from(number), visit);
+        }
+        for now in 100..1000 {
+            emit(&log, now, "missed");
+        }
+    }
+    // By bytes: fewer than before.
+    let limits = Limits { max_bytes: 40_000, ..LIMITS };
+    let log = disk(dir.path(), limits);
+    assert!(log.bytes() <= limits.max_bytes && log.sessions() < 10);
+    assert_eq!(claim(&log, 0, 99, None).unwrap_err(), Unrecoverable::Incomplete);
+    drop(log);
+    // By time, of which none has passed.
+    let limits = Limits { max_disconnection: 50, heartbeat: 50, max_bytes: 1 << 20 };
+    let log = disk(dir.path(), limits);
+    assert_eq!(log.sessions(), 0);
+    let bytes = log.bytes();
+    emit(&log, 0, "one");
+    log.tidy(0);
+    drop(log);
+    // And what is forgotten is not there again.
+    let log = disk(dir.path(), LIMITS);
+    assert!(log.bytes() < bytes + 500, "{} after {bytes}", log.bytes());
+}
+
+/// Clients that connect and never return, some of them in rooms and with data.
+#[test]
+fn sessions_that_nobody_comes_back_for_leave_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { max_bytes: 1 << 22, ..LIMITS };
+    let log = disk(dir.path(), limits);
+    let mut size = Vec::new();
+    for round in 0..4_u64 {
+        for n in 0..10_000_u64 {
+            let now = round * 20_000 + n;
+            let mut random = [0; 15];
+            random[..8].copy_from_slice(&now.to_be_bytes());
+            let visit = log.begin(now, Sid::new(random), "/".into(), Sid::new([!random[7]; 15]));
+            log.set_data(visit, "{\"some\":\"data\"}");
+            log.join(visit, "room");
+            emit(&log, now, "text");
+            log.leave(visit, "room");
+            log.away(now, visit);
+            if n % 1000 == 0 {
+                log.tidy(now);
+                assert!(log.bytes() <= limits.max_bytes && log.sessions() <= 2002);
+            }
+        }
+        log.tidy((round + 1) * 20_000);
+        assert_eq!((log.sessions(), log.bytes()), (0, 0));
+        assert!(log.awaited().is_empty());
+        let mut files = Vec::new();
+        list(dir.path(), &mut files);
+        size.push(files.iter().map(|file| fs::metadata(file).unwrap().len()).sum::<u64>());
+    }
+    assert_eq!(log.failures(), 0);
+    assert!(size[3] <= 3 * limits.max_bytes as u64 + (128 << 20), "{size:?}");
+    drop(log);
+    let store = DiskStore::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap().sessions.len(), 0);
 }

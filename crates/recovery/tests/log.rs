@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use harness::*;
 use sockeye_engineio::Sid;
 use sockeye_recovery::{
-    Epoch, Event, Forgotten, Limits, Loaded, MemoryStore, Meta, Offset, Position, Run, Session,
-    Store, Unrecoverable,
+    Epoch, Event, Forgotten, Limits, Loaded, Log, MemoryStore, Meta, Offset, Position, Run,
+    Session, Store, Unrecoverable, Visit,
 };
 
 #[test]
@@ -242,6 +242,60 @@ fn a_withdrawn_event_was_never_there() {
     log.away(2, visit);
     assert_eq!(recover(&log, 3, 1, None).unwrap().1, ["a", "b"]);
     assert_eq!(recover(&log, 4, 1, Some(&last)).unwrap().1, Vec::<String>::new());
+}
+
+/// Middleware that is not skipped, and whoever moves sockets, may do so before the client has been told all.
+#[test]
+fn rooms_may_change_while_a_client_is_told() {
+    let log = memory(LIMITS);
+    let visit = begin(&log, 0, 1);
+    log.join(visit, "left");
+    log.away(1, visit);
+    emit(&log, 2, "missed");
+    let mut back = claim(&log, 3, 1, None).unwrap();
+    log.resume(3, &back).unwrap();
+    log.join(back.visit, "new");
+    log.leave(back.visit, "left");
+    emit_to(&log, 4, "of a new room", &["new"], &[]);
+    emit_to(&log, 4, "of a room it has left", &["left"], &[]);
+    assert_eq!(missed(&log, &mut back).unwrap(), ["missed", "of a new room"]);
+}
+
+/// Threads read the clock before they wait for one another.
+#[test]
+fn time_does_not_go_back() {
+    let log = memory(Limits { max_bytes: 1000, ..LIMITS });
+    let visit = begin(&log, 500, 1);
+    emit(&log, 400, "missed");
+    log.away(300, visit);
+    for _ in 0..10 {
+        emit_to(&log, 200, "noise", &["others"], &[]);
+    }
+    assert_eq!(claim(&log, 600, 1, None).unwrap_err(), Unrecoverable::Incomplete);
+}
+
+#[test]
+fn sessions_that_grow_while_their_clients_are_away_are_bounded_too() {
+    let limits = Limits { max_bytes: 40_000, ..LIMITS };
+    let log = memory(limits);
+    let grow: [fn(&Log, Visit, usize); 3] = [
+        |log, visit, _| log.set_data(visit, &format!("\"{}\"", "x".repeat(20_000))),
+        |log, visit, n| log.join(visit, &format!("{n}{}", "x".repeat(100))),
+        |log, visit, n| {
+            let room = format!("{n}{}", "x".repeat(1000));
+            log.join(visit, &room);
+            emit(log, 1, "between");
+            log.leave(visit, &room);
+        },
+    ];
+    for grow in grow {
+        let visit = begin(&log, 0, 1);
+        log.away(1, visit);
+        for n in 0..100 {
+            grow(&log, visit, n);
+        }
+        assert_eq!(claim(&log, 2, 1, None).unwrap_err(), Unrecoverable::Unknown);
+    }
 }
 
 /// A store that cannot be written to for a while.

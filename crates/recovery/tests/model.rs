@@ -243,11 +243,11 @@ proptest! {
 #[cfg(feature = "disk")]
 mod disk {
     use super::*;
-    use sockeye_recovery::DiskStore;
+    use sockeye_recovery::{DiskStore, Opening};
 
     fn open_disk(path: &std::path::Path, limits: Limits, now: u64) -> Log {
         let store = DiskStore::open(path).unwrap();
-        Log::open(Box::new(store), limits, epoch(), now).unwrap()
+        Opening::of(Box::new(store), epoch()).unwrap().log(limits, now)
     }
 
     proptest! {
@@ -265,8 +265,7 @@ mod disk {
                 if matches!(step, Step::Kill) {
                     world.log = memory(limits);
                     world.log = open_disk(dir.path(), limits, world.now);
-                    // Opened, it holds what it held: sessions that were not away then count now.
-                    world.log.tidy(world.now);
+                    prop_assert!(world.log.bytes() <= limits.max_bytes);
                     world.clients.iter_mut().for_each(|client| client.visit = None);
                 } else {
                     world.step(step)?;

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::namespace::{self, Namespace};
 use crate::observe::Observer;
 use crate::options::{Builder, Options, millis};
-use crate::recovery::Recovery;
+use crate::recovery::{Kept, Recovery};
 use crate::server::{AdapterFactory, Core, Inner, PlainRoute, Server};
 
 /// Makes a [`Server`].
@@ -113,13 +113,16 @@ impl ServerBuilder {
 
     /// Whether a [dynamic namespace](Namespace::matching) is gone when its last socket has left. Default: yes;
     /// in Node, no. Who keeps them should know that clients make up the names.
+    ///
+    /// One to which clients may [come back](Self::connection_state_recovery) stays until they cannot any more.
     #[doc(alias = "cleanupEmptyChildNamespaces")]
     pub fn cleanup_empty_namespaces(mut self, cleanup: bool) -> Self {
         self.kind.config.cleanup_empty_namespaces = cleanup;
         self
     }
 
-    /// The most [dynamic namespaces](Namespace::matching) there may be at a time; clients that ask for
+    /// The most [dynamic namespaces](Namespace::matching) there may be at a time, those to which clients may come
+    /// back included; clients that ask for
     /// another one are refused with `too many namespaces`. Default: 100 000; Node has no limit.
     pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
         self.kind.config.max_dynamic_namespaces = namespaces;
@@ -298,7 +301,12 @@ impl ServerBuilder {
     /// * Every event, but for those that want an answer, has one more argument: a short string, the offset.
     ///   Handlers in JavaScript may take or ignore it.
     /// * Extensions, handlers of the socket's own and what waited for an answer are not restored.
-    /// * Plain connections are not recovered, and get no offset.
+    /// * Plain connections are not recovered, and get no offset. Nor are sockets in rooms with names of more than
+    ///   65 000 bytes.
+    ///
+    /// * The disconnect handlers of a socket that is put out for the one that took its place may run behind
+    ///   that one's connect handlers, with the same id.
+    /// * [Admins](crate::admin) are not recovered.
     ///
     /// Node's holes are closed: a client is recovered before its first event, and however long ago its
     /// last one was; a socket that is still thought to be open is put out when its client comes back on
@@ -316,7 +324,7 @@ impl ServerBuilder {
         let SocketIo { mut config, namespaces, hooks, bundle, plain, adapter, recovery, .. } = kind;
         config.max_buffered_bytes = options.transport.max_buffered_bytes;
         let engine = &options.transport.engine;
-        let kept = recovery.map(|it| it.start(engine.ping_interval, engine.ping_timeout));
+        let kept = recovery.map(|it| it.start(engine, options.transport.max_stall));
         let core = Arc::new(Core::new(config, adapter, observer.clone(), kept));
         let (mut fixed, mut dynamic) = (HashMap::new(), Vec::new());
         for Namespace { path, names, handlers } in namespaces {
@@ -329,6 +337,11 @@ impl ServerBuilder {
         }
         fixed.values().for_each(namespace::Inner::enroll);
         let children = Children::new(dynamic, hooks.0, core.clone());
+        if let Some(kept) = &core.kept {
+            let awaited = kept.log.awaited().into_iter();
+            children.revive(awaited.filter(|path| !fixed.contains_key(&**path)));
+            Kept::tidy(Arc::downgrade(&kept.log), Arc::downgrade(&children));
+        }
         let site = options.build();
         let inner = Inner { site, core, namespaces: fixed, children, bundle, plain };
         let server = Server { inner: Arc::new(inner) };

@@ -150,17 +150,60 @@ impl Children {
         let Some(child) = children.get_mut(&*namespace.path) else { return };
         child.sockets -= 1;
         if child.sockets == 0 && self.core.config.cleanup_empty_namespaces {
-            let removed = children.remove(&*namespace.path);
-            if children.capacity() > 64 && children.len() < children.capacity() / 8 {
-                let len = children.len();
-                children.shrink_to(2 * len);
-            }
-            drop(children);
+            let gone = match self.is_awaited(&namespace.path) {
+                true => None,
+                false => children.remove(&*namespace.path),
+            };
+            self.gone(children, gone);
+        }
+    }
+
+    /// Whether clients may come back to it, for which what is emitted there is kept.
+    fn is_awaited(&self, path: &str) -> bool {
+        self.core.kept.as_ref().is_some_and(|kept| kept.log.awaits(path))
+    }
+
+    /// Removes those to which clients might have come back and cannot any more. To be called now and then.
+    pub(crate) fn sweep(&self) {
+        if !self.core.config.cleanup_empty_namespaces {
+            return;
+        }
+        let mut children = self.lock();
+        let over = |child: &Child| child.sockets == 0 && !self.is_awaited(&child.namespace.path);
+        let gone: Vec<_> = children.extract_if(|_, child| over(child)).collect();
+        self.gone(children, gone.into_iter().map(|(_, child)| child));
+    }
+
+    fn gone(
+        &self,
+        mut children: MutexGuard<'_, HashMap<Box<str>, Child>>,
+        gone: impl IntoIterator<Item = Child>,
+    ) {
+        if children.capacity() > 64 && children.len() < children.capacity() / 8 {
+            let len = children.len();
+            children.shrink_to(2 * len);
+        }
+        drop(children);
+        for Child { namespace, .. } in gone {
             tracing::debug!(
                 target: "socket.io:parent-namespace", namespace = &*namespace.path, "is gone: nobody is in it"
             );
-            self.core.close_adapter(namespace);
-            drop(removed);
+            self.core.close_adapter(&namespace);
+        }
+    }
+
+    /// Makes the namespaces to which clients of a former process may come back, where a name alone decides.
+    pub(crate) fn revive(&self, paths: impl Iterator<Item = Arc<str>>) {
+        for path in paths {
+            let named = self.parents.iter().find_map(|parent| match parent.named(&path) {
+                Ok(captures) => Some((parent, Some(captures?))),
+                Err(_) => Some((parent, None)),
+            });
+            if let Some((parent, Some(captures))) = named
+                && let Some(namespace) = self.create(&path, parent, captures)
+            {
+                self.leave(&namespace);
+            }
         }
     }
 
@@ -179,22 +222,29 @@ impl Parent {
 
     /// Whether a child may have this name.
     pub(crate) async fn takes(&self, path: &str, auth: Option<&str>) -> Option<Captures> {
+        match self.named(path) {
+            Ok(captures) => captures,
+            Err(decide) => {
+                let auth = auth.and_then(|auth| sockeye_socketio::decode_args(auth, &[]).ok());
+                decide(path.to_owned(), auth).await.then(Captures::default)
+            }
+        }
+    }
+
+    /// What the name alone says, or who decides.
+    fn named(&self, path: &str) -> Result<Option<Captures>, &Decide> {
         match &self.names {
-            Names::Pattern(pattern) => pattern.captures(path),
+            Names::Pattern(pattern) => Ok(pattern.captures(path)),
             #[cfg(feature = "regex")]
-            Names::Regex(regex) => {
-                let found = regex.captures(path)?;
+            Names::Regex(regex) => Ok(regex.captures(path).map(|found| {
                 let groups =
                     regex.capture_names().enumerate().skip(1).filter_map(|(index, name)| {
                         let name = name.map_or_else(|| index.to_string(), str::to_owned);
                         found.get(index).map(|group| (name.into(), group.as_str().into()))
                     });
-                Some(groups.collect())
-            }
-            Names::Function(decide) => {
-                let auth = auth.and_then(|auth| sockeye_socketio::decode_args(auth, &[]).ok());
-                decide(path.to_owned(), auth).await.then(Captures::default)
-            }
+                groups.collect()
+            })),
+            Names::Function(decide) => Err(&**decide),
         }
     }
 }

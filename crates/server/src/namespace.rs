@@ -57,6 +57,8 @@ pub(crate) struct Handlers {
     pub(crate) state: StateMap,
     pub(crate) server_side: Routes<ServerSide>,
     pub(crate) rooms: Vec<RoomHandler>,
+    /// Its clients are not recovered.
+    pub(crate) unkept: bool,
 }
 
 /// Hears what went wrong with an event.
@@ -122,6 +124,9 @@ impl Namespace {
     /// the name and the `auth` of the client that asks first, and is asked again only when the namespace is not
     /// there. Whether *this* client may enter is for the [middleware](Self::middleware), which sees each.
     /// `title` stands for all of them in logs and [`Server::parent`](crate::Server::parent).
+    ///
+    /// After a restart, one to which clients may [come back](crate::ServerBuilder::connection_state_recovery) is
+    /// there when the first of them asks; one whose name decides, at once.
     ///
     /// What a client sends to the namespace before it is answered is lost while the function runs; official
     /// clients wait for the answer. If it panics, the client is refused with `internal error`.
@@ -343,7 +348,8 @@ impl Inner {
     ) -> Self {
         let (hub, next_ack) = (Hub::default(), AtomicU64::new(0));
         let (gathers, adapter) = (Gathers::default(), OnceLock::new());
-        let journal = server.kept.as_ref().map(|kept| Journal::new(kept, &path));
+        let kept = server.kept.as_ref().filter(|_| !handlers.unkept);
+        let journal = kept.map(|kept| Journal::new(kept, &path));
         let told = OnceLock::new();
         Self {
             path,

@@ -7,15 +7,18 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use sockeye_engineio as engineio;
 use sockeye_net::clock;
-use sockeye_recovery::{Epoch, Limits, Log, MemoryStore, Store};
+use sockeye_recovery::{Epoch, Limits, Log, MemoryStore, Opening, Store};
 
+use crate::children::Children;
 use crate::options::millis;
 
 /// Keeps what clients miss while they are away: see
 /// [`connection_state_recovery`](crate::ServerBuilder::connection_state_recovery).
 pub struct Recovery {
-    log: Log,
+    opening: Opening,
+    limits: Limits,
     skip_middlewares: bool,
 }
 
@@ -33,8 +36,11 @@ impl Recovery {
     /// process that takes this one's place, after a deploy, a crash or a `kill -9`.
     ///
     /// One process at a time can have the directory open. What is emitted is in the kernel's hands before
-    /// a client hears of it, which takes some microseconds; see [`durable`](Self::durable) for the loss of
-    /// power. The directory may take about three times [`max_bytes`](Self::max_bytes) and 128 MiB. If it
+    /// a client hears of it, and so is what a socket's rooms and data are before the call that changes them
+    /// returns; see [`durable`](Self::durable) for the loss of power. That takes some microseconds, in which the
+    /// thread does nothing else, and another one that emits waits for its turn. A disk that cannot follow, by
+    /// tens of megabytes, so holds the server up: take one that writes faster than the server emits, or
+    /// [`memory`](Self::memory). The directory may take about three times [`max_bytes`](Self::max_bytes) and 128 MiB. If it
     /// cannot be written later, events still reach whoever is connected, and clients that missed them get new
     /// sessions.
     ///
@@ -43,7 +49,8 @@ impl Recovery {
     ///
     /// # Errors
     ///
-    /// The directory cannot be read or written, another process has it open, or it holds something else.
+    /// The directory cannot be read or written, another process has it open, or it holds a store that is broken
+    /// or of another version. Who would rather lose what clients missed than not start removes it.
     #[cfg(feature = "disk")]
     pub fn disk(path: impl AsRef<std::path::Path>) -> io::Result<Self> {
         Self::open(Box::new(sockeye_recovery::DiskStore::open(path)?))
@@ -51,7 +58,7 @@ impl Recovery {
 
     /// As [`disk`](Self::disk), and what a client has heard outlives the loss of power, too. Each event, and
     /// each change of a socket's rooms and data, then waits for the disk: milliseconds, in which its
-    /// thread does nothing else.
+    /// thread does nothing else, nor any other that emits.
     ///
     /// Without it, what the kernel had not written by then is lost with the power (some seconds' worth);
     /// clients that have heard it get new sessions.
@@ -66,19 +73,18 @@ impl Recovery {
     }
 
     fn open(store: Box<dyn Store>) -> io::Result<Self> {
-        let limits =
-            Limits { max_disconnection: 120_000, heartbeat: 65_000, max_bytes: 64 * 1024 * 1024 };
+        let max_bytes = 64 * 1024 * 1024;
+        let limits = Limits { max_disconnection: 120_000, heartbeat: 0, max_bytes };
         // An epoch is no secret: it tells one log from the next.
         let [a, b, c, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();
-        let log = Log::open(store, limits, Epoch::new([a, b, c]), clock::now())?;
-        Ok(Self { log, skip_middlewares: true })
+        let opening = Opening::of(store, Epoch::new([a, b, c]))?;
+        Ok(Self { opening, limits, skip_middlewares: true })
     }
 
     /// How long a client may be away. Default: 2 min, as in Node.
     #[doc(alias = "maxDisconnectionDuration")]
     pub fn max_disconnection(mut self, duration: Duration) -> Self {
-        let limits = Limits { max_disconnection: millis(duration), ..self.log.limits() };
-        self.log.set_limits(limits);
+        self.limits.max_disconnection = millis(duration);
         self
     }
 
@@ -89,8 +95,7 @@ impl Recovery {
     /// Events are also forgotten when no client can have missed them: `max_disconnection` and a heartbeat
     /// after they were emitted.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
-        let limits = Limits { max_bytes: bytes, ..self.log.limits() };
-        self.log.set_limits(limits);
+        self.limits.max_bytes = bytes;
         self
     }
 
@@ -102,29 +107,40 @@ impl Recovery {
         self
     }
 
-    /// Begins to keep, for a server with such a heartbeat.
-    pub(crate) fn start(mut self, ping_interval: u64, ping_timeout: u64) -> Kept {
-        // An answered ping, the next one an interval after the answer, and that one's timeout.
-        let heartbeat = ping_interval.saturating_add(ping_timeout.saturating_mul(2));
-        self.log.set_limits(Limits { heartbeat, ..self.log.limits() });
-        let log = Arc::new(self.log);
-        let weak = Arc::downgrade(&log);
-        let spawned =
-            thread::Builder::new().name("sockeye-recovery".into()).spawn(move || tidy(&weak));
-        if let Err(error) = spawned {
-            tracing::error!(%error, "no thread to forget what is too old");
-        }
+    /// Begins to keep, for a server with such a heartbeat that stops reading for so long at most.
+    pub(crate) fn start(self, engine: &engineio::Config, max_stall: u64) -> Kept {
+        let limits = Limits { heartbeat: longest_silence(engine, max_stall), ..self.limits };
+        let log = Arc::new(self.opening.log(limits, clock::now()));
         Kept { log, skip_middlewares: self.skip_middlewares }
     }
 }
 
-/// Forgets what is too old, as long as anybody has the log. In a thread of its own, since it may wait for a
-/// disk.
-fn tidy(log: &Weak<Log>) {
-    loop {
-        thread::sleep(TIDY_INTERVAL);
-        let Some(log) = log.upgrade() else { return };
-        log.tidy(clock::now());
+/// The longest time for which a client that has heard nothing may be taken for connected: from a ping that it
+/// answers to its end for want of a pong. Any packet gives a ping's answer its time once more, and so does each
+/// time that the server itself did not read.
+fn longest_silence(engine: &engineio::Config, max_stall: u64) -> u64 {
+    let answer = engine.ping_timeout.saturating_mul(2).saturating_add(max_stall);
+    answer.saturating_mul(2).saturating_add(engine.ping_interval)
+}
+
+impl Kept {
+    /// Forgets what is too old, as long as the server is there. In a thread of its own, since it may wait for a
+    /// disk.
+    pub(crate) fn tidy(log: Weak<Log>, children: Weak<Children>) {
+        let work = move || {
+            loop {
+                thread::sleep(TIDY_INTERVAL);
+                let Some(log) = log.upgrade() else { return };
+                log.tidy(clock::now());
+                drop(log);
+                if let Some(children) = children.upgrade() {
+                    children.sweep();
+                }
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("sockeye-recovery".into()).spawn(work) {
+            tracing::error!(%error, "no thread to forget what is too old");
+        }
     }
 }
 
@@ -137,8 +153,40 @@ pub(crate) struct Kept {
 impl fmt::Debug for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recovery")
-            .field("limits", &self.log.limits())
+            .field("limits", &self.limits)
             .field("skip_middlewares", &self.skip_middlewares)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockeye_engineio::{Action, Revision, Session};
+
+    #[test]
+    fn no_connection_is_dead_for_longer_than_the_longest_silence() {
+        let engine =
+            engineio::Config { ping_interval: 300, ping_timeout: 200, ..Default::default() };
+        let stall = 1000;
+        let mut session = Session::open(0, Revision::V4, &engine);
+        // A client that answers as late as it may, and as the last thing that it does begins to say something.
+        let late = |session: &mut Session| {
+            let pinged = session.poll_timeout();
+            assert_eq!(session.handle_timeout(pinged, &engine), Some(Action::SendPing));
+            session.pause(pinged, stall);
+            session.resume(pinged + stall);
+            let said = session.poll_timeout() - 1;
+            session.receive_text(said, &engine, "4").unwrap();
+            pinged
+        };
+        let heard = late(&mut session);
+        let answered = session.poll_timeout() - 1;
+        session.receive_text(answered, &engine, "3").unwrap();
+        late(&mut session);
+        let end = session.poll_timeout();
+        assert!(matches!(session.handle_timeout(end, &engine), Some(Action::Close(_))));
+        assert!(end - heard <= longest_silence(&engine, stall));
+        assert!(end - heard + 5 > longest_silence(&engine, stall));
     }
 }

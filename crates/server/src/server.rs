@@ -163,7 +163,7 @@ impl Server {
     }
 
     /// The sockets of a namespace, if there is such a namespace. A [dynamic](crate::Namespace::matching) one is
-    /// there while a client is; when it has gone and come again, what this returned before reaches nobody
+    /// there while a client is, or may come back; when it has gone and come again, what this returned before reaches nobody
     /// in the new one.
     pub fn of(&self, path: &str) -> Option<Broadcast> {
         self.inner.namespace(path).map(Broadcast::new)

@@ -56,6 +56,9 @@ impl Tasks {
             Some(runtime) if Handle::try_current().is_err() => {
                 tracker.spawn_on(running, runtime);
             }
+            None if Handle::try_current().is_err() => {
+                tracing::debug!("nothing runs: there was no session yet");
+            }
             _ => {
                 tracker.spawn(running);
             }

@@ -12,7 +12,7 @@ use sockeye_hub::Packet;
 use super::gap_byte;
 use crate::event::{Event, Gap, Meta};
 use crate::offset::Position;
-use crate::session::{Rooms, Session, Stay};
+use crate::session::{Session, Stay};
 use crate::store::{Forgotten, Run};
 
 /// Changes whenever the layout of a record does.
@@ -198,7 +198,7 @@ pub(super) fn read_session(record: &[u8], names: &mut Names) -> Option<Session> 
     let (has_data, data) = (from.byte()? != 0, from.text()?);
     let data = has_data.then(|| data.into());
     let away_since = is_away.then_some(since);
-    Some(Session { rooms: Rooms::new(), came, heard, away_since, data, ..session })
+    Some(Session { came, heard, away_since, data, ..session })
 }
 
 fn number(out: &mut Vec<u8>, number: u64) {

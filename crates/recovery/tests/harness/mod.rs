@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sockeye_engineio::Sid;
 use sockeye_hub::Packet;
 use sockeye_recovery::{
-    Claim, Epoch, Event, Limits, Log, MemoryStore, Offset, Store, Unrecoverable, Visit,
+    Claim, Epoch, Event, Limits, Log, MemoryStore, Offset, Opening, Store, Unrecoverable, Visit,
 };
 
 pub(crate) const LIMITS: Limits =
@@ -24,7 +24,7 @@ pub(crate) fn memory(limits: Limits) -> Log {
 }
 
 pub(crate) fn open(store: Box<dyn Store>, limits: Limits) -> Log {
-    Log::open(store, limits, epoch(), 0).unwrap()
+    Opening::of(store, epoch()).unwrap().log(limits, 0)
 }
 
 pub(crate) fn id(number: u8) -> Sid {
