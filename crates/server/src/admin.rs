@@ -141,6 +141,8 @@ impl Admin {
         let watch = Arc::new(Watch::new(namespace.path(), self.mode, self.server_id));
         let (watching, server) = (watch.clone(), watch.server.clone());
         let auth = self.auth;
+        // What admins are told is old by the time that they are back, and would drive others' events out.
+        namespace.handlers.unkept = true;
         namespace = namespace
             .middleware(move |socket: Socket| {
                 let auth = auth.clone();

@@ -99,13 +99,8 @@ impl Journal {
 
     fn turn(&self) -> Turn<'_> {
         let guard = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        // Admins are told of an event within its turn, by an event of their own namespace.
-        let nested = LATER.with_borrow_mut(|later| {
-            let nested = later.is_some();
-            later.get_or_insert_default();
-            nested
-        });
-        Turn { guard: Some(guard), nested }
+        LATER.set(Some(Vec::new()));
+        Turn { guard: Some(guard) }
     }
 
     /// Keeps an event, if it is one to be kept, and has it delivered with its offset.
@@ -304,13 +299,11 @@ async fn queue(socket: &Socket, packet: Arc<Packet>) -> bool {
 /// A turn, until it is dropped.
 struct Turn<'a> {
     guard: Option<MutexGuard<'a, ()>>,
-    /// Within one of another namespace: what is left for later is left for that one's end.
-    nested: bool,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let later = if self.nested { None } else { LATER.take() };
+        let later = LATER.take();
         self.guard = None;
         for work in later.into_iter().flatten() {
             match work {

@@ -174,7 +174,8 @@ impl Socket {
         }
     }
 
-    /// Adds the socket to a room. `false` if it was in it, or is disconnected.
+    /// Adds the socket to a room. `false` if it was in it, or is disconnected. Of a client that is away, it
+    /// counts when that [comes back](crate::ServerBuilder::connection_state_recovery).
     pub fn join(&self, room: &str) -> bool {
         let Some(slot) = self.slot() else { return false };
         if let Some((journal, membership)) = self.journal() {
@@ -246,9 +247,14 @@ impl Socket {
     }
 
     /// Takes the socket out of its namespace. The client is told, hears `io server disconnect`, and
-    /// does not reconnect by itself. What was emitted before still arrives.
+    /// does not reconnect by itself. What was emitted before still arrives. A client that is away
+    /// [comes back](crate::ServerBuilder::connection_state_recovery) as a new one.
     pub fn disconnect(&self) {
         if self.inner.link.is_closed() {
+            // The client may be away: it is not to come back as this.
+            if let Some((journal, membership)) = self.journal() {
+                journal.log.end(membership.visit);
+            }
             return;
         }
         // A client is told of its end only in a namespace that it has joined.
@@ -258,12 +264,22 @@ impl Socket {
 
     /// The client has come back on another connection: this one is dead, whether that is known or not.
     pub(crate) fn evict(&self) {
+        let was_connected = self.is_connected();
         self.let_in(&[]);
         self.put_out(Command::Evicted);
+        if was_connected && let Some(observer) = self.inner.namespace.server.observer() {
+            // Now, before they are told of the new one: it has the same id.
+            observer.disconnected(self, DisconnectReason::ServerNamespaceDisconnect.as_str());
+        }
         // Whoever is just ending it may not have come so far.
         if let Some(slot) = self.slot() {
             drop(self.inner.namespace.hub.remove(slot));
         }
+    }
+
+    /// Another socket has this one's id by now.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.inner.namespace.hub.find(self.id()).is_some_and(|bearer| bearer != *self)
     }
 
     /// The client gets what was held back, after all that it missed.
@@ -394,7 +410,9 @@ impl Socket {
             }
         }
         if let Some((journal, membership)) = self.journal() {
-            if reason.is_recoverable() {
+            // Whoever was never let in has nothing to come back for.
+            let was_in = membership.recovered || membership.greeted.load(Ordering::Relaxed);
+            if was_in && reason.is_recoverable() {
                 journal.log.away(clock::now(), membership.visit);
             } else {
                 journal.log.end(membership.visit);

@@ -119,7 +119,9 @@ pub(super) fn greet(socket: &Socket) -> bool {
 
 /// Runs the disconnect handlers of a socket that was connected.
 pub(super) fn left(socket: &Socket) {
-    if let Some(observer) = socket.inner.namespace.server.observer() {
+    if let Some(observer) = socket.inner.namespace.server.observer()
+        && !socket.is_replaced()
+    {
         let reason = socket.disconnect_reason().map_or("", DisconnectReason::as_str);
         observer.disconnected(socket, reason);
     }
