@@ -335,3 +335,37 @@ async fn listeners_to_outgoing_events_may_emit_while_admins_watch_and_events_are
         assert_eq!(page.event("event_sent").await[2][0], event);
     }
 }
+
+/// Nor are admins themselves: they hear no offsets, have nothing to come back with, and what they are told
+/// drives nothing out that others missed.
+#[tokio::test]
+async fn where_clients_can_be_recovered_admins_are_not() {
+    let recovery = Recovery::memory();
+    let (io, address) = serve(builder(admin()).connection_state_recovery(recovery)).await;
+    let mut peer = Peer::engineio(address).await;
+    peer.send_text(CREDENTIALS).await;
+    let reply = peer.recv_text().await;
+    assert!(reply.starts_with("40/admin,{\"sid\":") && !reply.contains("pid"), "{reply}");
+    let mut page = Page { peer };
+    page.event("session").await;
+    assert_eq!(page.event("config").await.len(), 1);
+    page.event("all_sockets").await;
+    let mut peer = Peer::engineio(address).await;
+    peer.send_text("40").await;
+    let reply: Value = serde_json::from_str(&peer.recv_text().await[2..]).unwrap();
+    assert_eq!(page.event("socket_connected").await.len(), 2);
+    // Who takes its own place comes behind its going.
+    let mut again = Peer::engineio(address).await;
+    again.send_text(&format!("40{{\"pid\":{}}}", reply["pid"])).await;
+    assert!(again.recv_text().await.contains(reply["sid"].as_str().unwrap()));
+    assert_eq!(page.event("room_left").await[2], reply["sid"]);
+    let gone = page.event("socket_disconnected").await;
+    assert_eq!((&gone[0], &gone[1]), (&json!("/"), &reply["sid"]));
+    assert_eq!(page.event("socket_connected").await[0]["id"], reply["sid"]);
+    peer.expect_text("41").await;
+    peer.expect_close(1005).await;
+    // And is said once.
+    io.emit("event", ()).unwrap();
+    again.recv_text().await;
+    assert_eq!(page.event("event_sent").await[1], reply["sid"]);
+}

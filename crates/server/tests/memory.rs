@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye_server::deflate::{self, Compression, Compressors, WindowBits};
-use sockeye_server::{Data, Namespace, Server, ServerBuilder, Socket};
+use sockeye_server::{Data, Namespace, Recovery, Server, ServerBuilder, Socket};
 use sockeye_testkit::alloc::{Counting, alone};
 use sockeye_testkit::workers::on_each_of_two;
 use sockeye_websocket::OpCode;
@@ -310,6 +310,35 @@ fn ten_thousand_visits_by_every_way_leave_nothing() {
         let start = HEAP.quiet();
         visits(10_000);
         HEAP.await_level(&start, REMAINDER, "after 10 000 visits");
+    });
+}
+
+#[test]
+fn ten_thousand_clients_that_never_come_back_leave_nothing() {
+    alone("ten_thousand_clients_that_never_come_back_leave_nothing", || {
+        // What is of a quarter of the limit goes by that, the rest by time, some seconds later.
+        let recovery = Recovery::memory().max_disconnection(Duration::ZERO).max_bytes(1 << 20);
+        let rooms = Namespace::matching("/room-{n}").on_connect(|socket: Socket| async move {
+            socket.join("some room");
+            let _ = socket.set_data("some data");
+        });
+        let builder =
+            |builder: ServerBuilder| builder.namespace(rooms).connection_state_recovery(recovery);
+        let host = Host::with(Face::Listener, Threads::Two, builder);
+        let visits = |names: std::ops::Range<usize>| {
+            for n in names {
+                let mut client = host.client();
+                send(&mut client, 0x81, format!("40/room-{n},").as_bytes());
+                expect(&mut client, format!("40/room-{n},").as_bytes());
+            }
+            host.await_clients(0);
+            until("no namespace", || host.io.namespaces() == ["/"]);
+        };
+        host.warm_up();
+        visits(0..1000);
+        let start = HEAP.quiet();
+        visits(1000..11_000);
+        HEAP.await_level(&start, REMAINDER, "after 10 000 clients");
     });
 }
 

@@ -1,6 +1,10 @@
 //! Connection state recovery: clients that come back as what they were, and those that do not.
 
+mod dynamic;
+mod parsers;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -11,9 +15,10 @@ use sockeye_server::{
 };
 use sockeye_testkit::peer::{Message, Peer};
 use sockeye_testkit::polling::Polling;
+use tokio::sync::Notify;
 
 use crate::harness::{
-    FACES, journal, root, serve, sync, until, with_reasons, with_sockets, within,
+    FACES, Journal, journal, root, serve, sync, until, with_reasons, with_sockets, within,
 };
 
 /// What a client remembers of its socket.
@@ -193,6 +198,60 @@ async fn who_left_or_was_put_out_is_not_recovered() {
     }
 }
 
+/// Nor who is put out while it is away.
+#[tokio::test]
+async fn who_is_away_can_be_disconnected() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let server = serve(recoverable(namespace)).await;
+    let (peer, past) = first(server.address).await;
+    let socket = sockets.next().await;
+    peer.reset();
+    within(socket.closed()).await;
+    // The link ends a moment after the socket.
+    until(|| {
+        socket.disconnect();
+        matches!(socket.emit("too late", ()), Err(EmitError::Disconnected))
+    })
+    .await;
+    let (_peer, now) = again(server.address, &past).await;
+    assert_ne!(now.sid, past.sid);
+}
+
+/// What comes with middleware that is not skipped and whoever moves sockets meanwhile.
+#[tokio::test]
+async fn rooms_that_are_joined_before_it_is_told_what_it_missed_count() {
+    let (go_on, wait) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let namespace = root().middleware({
+        let (go_on, wait) = (go_on.clone(), wait.clone());
+        move |socket: Socket| {
+            let (go_on, wait) = (go_on.clone(), wait.clone());
+            async move {
+                if socket.recovered() {
+                    socket.join("late");
+                    go_on.notify_one();
+                    wait.notified().await;
+                }
+            }
+        }
+    });
+    let (namespace, mut sockets) = with_sockets(namespace);
+    let recovery = Recovery::memory().skip_middlewares(false);
+    let builder = Server::builder().namespace(namespace).connection_state_recovery(recovery);
+    let server = serve(builder).await;
+    let (peer, mut past) = first(server.address).await;
+    let socket = sockets.next().await;
+    peer.reset();
+    within(socket.closed()).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text(&past.connect("")).await;
+    within(go_on.notified()).await;
+    server.to("late").emit("late", ()).unwrap();
+    wait.notify_one();
+    assert_eq!(joined(&peer.recv_text().await).sid, past.sid);
+    events(&mut peer, &mut past, &["late"]).await;
+    sync(&mut peer).await;
+}
+
 #[tokio::test]
 async fn bad_pids_and_offsets_get_a_new_session() {
     let (namespace, mut sockets) = with_sockets(root());
@@ -205,6 +264,7 @@ async fn bad_pids_and_offsets_get_a_new_session() {
     peer.reset();
     within(socket.closed()).await;
     server.emit("missed", ()).unwrap();
+    let offset = past.offset.clone().unwrap();
     let requests = [
         r#"40{"pid":"AAAAAAAAAAAAAAAAAAAA"}"#.to_owned(),
         r#"40{"pid":"","offset":""}"#.to_owned(),
@@ -213,6 +273,8 @@ async fn bad_pids_and_offsets_get_a_new_session() {
         format!(r#"40{{"pid":"{}","offset":{{}}}}"#, past.pid),
         format!(r#"40{{"pid":"{}","offset":"{}0"}}"#, past.pid, past.offset.as_ref().unwrap()),
         format!(r#"40{{"pid":"{}"}}"#, past.sid),
+        format!(r#"40{{"pid":"{}","offset":"{}"}}"#, past.pid, "0".repeat(10_000)),
+        format!(r#"40{{"pid":"{}","offset":"{}.{}"}}"#, past.pid, &offset[..4], "_".repeat(10_000)),
     ];
     for request in requests {
         let mut peer = Peer::engineio(server.address).await;
@@ -670,24 +732,45 @@ async fn whoever_hears_of_an_event_may_emit() {
 mod disk {
     use super::*;
 
-    /// A server that closes and one that takes its place.
-    #[tokio::test]
-    async fn clients_outlive_their_server() {
-        let dir = std::env::temp_dir().join(format!("sockeye-recovery-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        let mut past = None;
-        for run in 0..3 {
-            let (namespace, mut sockets) = with_sockets(root());
-            let recovery = within(async {
+    /// One for a store, removed in the end.
+    pub(super) struct Directory(std::path::PathBuf);
+
+    impl Directory {
+        pub(super) fn new(name: &str) -> Self {
+            let dir = format!("sockeye-recovery-{name}-{}", std::process::id());
+            let dir = std::env::temp_dir().join(dir);
+            let _ = std::fs::remove_dir_all(&dir);
+            Self(dir)
+        }
+
+        /// What is kept there. The former server lets go of it when its last task has ended.
+        pub(super) async fn recovery(&self) -> Recovery {
+            within(async {
                 loop {
-                    // The former server lets go of it when its last task has ended.
-                    match Recovery::disk(&dir) {
+                    match Recovery::disk(&self.0) {
                         Ok(recovery) => break recovery,
                         Err(_) => tokio::task::yield_now().await,
                     }
                 }
             })
-            .await;
+            .await
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A server that closes and one that takes its place.
+    #[tokio::test]
+    async fn clients_outlive_their_server() {
+        let dir = Directory::new("outlive");
+        let mut past = None;
+        for run in 0..3 {
+            let (namespace, mut sockets) = with_sockets(root());
+            let recovery = dir.recovery().await;
             let builder =
                 Server::builder().namespace(namespace).connection_state_recovery(recovery);
             let server = serve(builder).await;
@@ -714,15 +797,13 @@ mod disk {
             within(server.close()).await;
             past = Some(now);
         }
-        let _ = std::fs::remove_dir_all(&dir);
     }
 
     #[test]
     fn one_server_at_a_time() {
-        let dir = std::env::temp_dir().join(format!("sockeye-one-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        let _recovery = Recovery::disk(&dir).unwrap();
-        assert!(Recovery::durable(&dir).is_err());
-        let _ = std::fs::remove_dir_all(&dir);
+        let dir = Directory::new("one");
+        let _recovery = Recovery::disk(&dir.0).unwrap();
+        let error = Recovery::durable(&dir.0).unwrap_err().to_string();
+        assert!(error.ends_with("another process has it open"), "{error}");
     }
 }
