@@ -104,9 +104,10 @@ export const runHttp2Client = (args) => run(binary("SOCKEYE_HTTP2", "the binary 
 /** Starts `sockeye serve` on a free port. */
 export const serve = (flags) => start(binary("SOCKEYE_BIN", "the binary sockeye"), ["serve", "--port", "0", ...flags]);
 
-/** Their clients can be recovered; ours takes further arguments, and a function for what it prints. */
+/** Their clients can be recovered; ours takes further arguments, and a function for what it prints. npm's speaks one parser. */
 export const recoveryServers = {
   npm: node("recovery/node-server.mjs"),
+  msgpack: node("recovery/node-server.mjs", "--msgpack"),
   ...(!NODE_ONLY && {
     sockeye: (port, onLine, args = []) =>
       start(binary("SOCKEYE_RECOVERY_SERVER", "the binary sockeye-recovery-server"), ["--port", String(port), ...args], onLine),

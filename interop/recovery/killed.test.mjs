@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { io } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
 import { recoveryServers } from "../lib/process.mjs";
 
 const RUNS = 5;
@@ -81,3 +82,57 @@ for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]])
     t.diagnostic(`${clients[0].heard.length} events each`);
   });
 }
+
+test("what is done right before a kill has been done", { timeout: 60_000, skip: !recoveryServers.sockeye }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "sockeye-recovery-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  let server = await recoveryServers.sockeye(0, undefined, ["--disk", directory]);
+  t.after(() => server.stop());
+  const { port } = server;
+  const options = { forceNew: true, transports: ["websocket"], reconnectionDelay: 10, reconnectionDelayMax: 40 };
+  // One in a namespace that is there, and two in one that comes to be by them, of which one speaks msgpack.
+  const sockets = ["/", "/room-7", "/room-7"].map((path, at) =>
+    io(server.url + path, { ...options, ...(at === 2 && { parser: msgpack }) }),
+  );
+  t.after(() => sockets.forEach((socket) => socket.disconnect()));
+  const heard = sockets.map((socket) => {
+    const names = [];
+    socket.on("named", (name) => names.push(name));
+    return names;
+  });
+  const all = (done) => Promise.all(sockets.map(done));
+  await all((socket) => next(socket, "connect"));
+  const ids = sockets.map(({ id }) => id);
+  const emit = async (path, name) => {
+    const driver = io(`${server.url}/driver`, { forceNew: true, reconnection: false });
+    await next(driver, "connect");
+    assert.equal(await driver.emitWithAck("emit", { in: path, to: ["red"] }, ["named", name]), undefined);
+    driver.disconnect();
+  };
+  for (let run = 0; run < 4; run += 1) {
+    // No answer but the last comes between this and the kill.
+    const lost = all((socket) => next(socket, "disconnect"));
+    const done = await all((socket) =>
+      Promise.all([
+        socket.emitWithAck("join", "red"),
+        socket.emitWithAck("join", `run ${run}`),
+        socket.emitWithAck("leave", `run ${run - 1}`),
+        socket.emitWithAck("keep", { run }),
+      ]),
+    );
+    assert.equal(done.length, 3);
+    await server.stop("SIGKILL");
+    await lost;
+    const back = all((socket) => next(socket, "connect"));
+    server = await recoveryServers.sockeye(port, undefined, ["--disk", directory]);
+    await back;
+    const states = await all((socket) => socket.emitWithAck("state"));
+    states.forEach(({ id, rooms, kept, recovered }, at) => {
+      const expected = { id: ids[at], rooms: [ids[at], "red", `run ${run}`].sort(), kept: { run }, recovered: true };
+      assert.deepEqual({ id, rooms: [...rooms].sort(), kept, recovered }, expected);
+    });
+    for (const path of ["/", "/room-7"]) await emit(path, `live ${run}`);
+    await all((socket) => socket.emitWithAck("state"));
+    heard.forEach((names) => assert.equal(names.at(-1), `live ${run}`));
+  }
+});

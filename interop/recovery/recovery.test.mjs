@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { io } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
 import { cuttable } from "../lib/cut.mjs";
 import { recoveryServers } from "../lib/process.mjs";
 
@@ -16,20 +17,22 @@ async function stage(t, start, options) {
   const server = await start(0);
   const network = await cuttable(server.port);
   const heard = [];
-  const socket = io(network.url, { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 50, ...options });
+  const { path, ...rest } = options;
+  const socket = io(network.url + path, { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 50, ...rest });
   socket.onAny((name, ...args) => {
     // The offset, which is another one in each run, and what answers.
     const shown = args.filter((arg) => typeof arg !== "function" && !/^([\w-]{7,8}(\.\d+)?|[\w-]{4}\.[\w-]+)$/.test(arg));
-    heard.push([name, ...shown].map((arg) => (arg instanceof Uint8Array ? `bytes ${[...arg]}` : arg)).join(" "));
+    const isBytes = (arg) => arg instanceof Uint8Array || arg instanceof ArrayBuffer;
+    heard.push([name, ...shown].map((arg) => (isBytes(arg) ? `bytes ${[...new Uint8Array(arg)]}` : arg)).join(" "));
   });
-  const driver = io(`${server.url}/driver`, { forceNew: true });
+  const driver = io(`${server.url}/driver`, { forceNew: true, parser: options.parser });
   t.after(async () => {
     socket.disconnect();
     driver.disconnect();
     network.close();
     await server.stop();
   });
-  const emit = (args, target = {}) => driver.emitWithAck("emit", target, args);
+  const emit = (args, target = {}) => driver.emitWithAck("emit", { in: path, ...target }, args);
   const say = async (args, target) => {
     const said = next(socket, args[0]);
     await emit(args, target);
@@ -50,7 +53,7 @@ rooms ${rooms.filter((room) => room !== id)}, kept ${JSON.stringify(kept)}`;
     socket.disconnect(); // no attempts of its own meanwhile
     // Between two polls, no server notices: ours recovers the client all the same, npm's once the ping timeout is over.
     const noticed = options.transports[0] === "websocket";
-    while (noticed && (await driver.emitWithAck("is there", id)));
+    while (noticed && (await driver.emitWithAck("is there", path, id)));
     network.mend();
   };
   const comeBack = async () => {
@@ -64,6 +67,9 @@ rooms ${rooms.filter((room) => room !== id)}, kept ${JSON.stringify(kept)}`;
   };
   return { server, network, socket, driver, emit, say, heard, first, lose, comeBack };
 }
+
+// These ask the namespace `/`, or are refused there.
+const ASKS_ROOT = ["an event with an ack that ends in a string", "middleware is skipped"];
 
 // Between two polls, volatile events are dropped.
 const VOLATILE = "a volatile event that ends in a string";
@@ -150,7 +156,11 @@ const parts = {
   },
 };
 
-const WEBSOCKET = { transports: ["websocket"] };
+const WEBSOCKET = { transports: ["websocket"], path: "/" };
+const POLLING = { transports: ["polling"], path: "/" };
+const MSGPACK = { ...WEBSOCKET, parser: msgpack };
+// A namespace that comes to be by its client.
+const DYNAMIC = { ...WEBSOCKET, path: "/room-7" };
 
 for (const [part, steps] of Object.entries(parts)) {
   test(part, { timeout: 60_000 }, async (t) => {
@@ -161,14 +171,25 @@ for (const [part, steps] of Object.entries(parts)) {
         await steps(scene);
         transcripts[name] = scene.heard.filter((line) => line !== "end");
       });
-    for (const [name, start] of Object.entries(recoveryServers)) await perform(name, start, WEBSOCKET);
-    if (!recoveryServers.sockeye) return;
-    if (part !== VOLATILE) await perform("sockeye by polling", recoveryServers.sockeye, { transports: ["polling"] });
-    const { npm, sockeye } = differences.find((difference) => difference.part === part) ?? {};
-    assert.deepEqual(transcripts.npm, npm ?? transcripts.sockeye);
-    assert.deepEqual(transcripts.sockeye, sockeye ?? transcripts.npm);
-    if (part !== VOLATILE) assert.deepEqual(transcripts["sockeye by polling"], transcripts.sockeye);
-    if (npm) assert.notDeepEqual(npm, sockeye, "a listed difference that is none");
+    const { npm, sockeye } = recoveryServers;
+    const difference = differences.find((difference) => difference.part === part);
+    if (difference) assert.notDeepEqual(difference.npm, difference.sockeye, "a listed difference that is none");
+    // Ours must do the same in each of these ways, and npm's in those in which it can be asked.
+    const ways = [
+      ["", npm, WEBSOCKET],
+      [" by msgpack", recoveryServers.msgpack, MSGPACK],
+      ...(ASKS_ROOT.includes(part) ? [] : [[" in a dynamic namespace", npm, DYNAMIC]]),
+      ...(part === VOLATILE ? [] : [[" by polling", undefined, POLLING]]),
+    ];
+    for (const [way, oracle, options] of ways) {
+      if (oracle) await perform(`npm${way}`, oracle, options);
+      if (sockeye) await perform(`sockeye${way}`, sockeye, options);
+    }
+    if (!sockeye) return;
+    for (const [way, oracle] of ways) {
+      if (oracle) assert.deepEqual(transcripts[`npm${way}`], difference?.npm ?? transcripts.sockeye, `npm${way}`);
+      assert.deepEqual(transcripts[`sockeye${way}`], difference?.sockeye ?? transcripts.npm, `sockeye${way}`);
+    }
   });
 }
 

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use sockeye::{Args, Data, Namespace, Recovery, Refusal, Server, Socket, State, Value};
+use sockeye::{
+    Args, Data, MsgpackParser, Namespace, Recovery, Refusal, Server, Socket, State, Value,
+};
 use sockeye_interop::{bind, stdin_closed};
 
 /// Whom an event is for.
 #[derive(Deserialize)]
 struct Target {
+    r#in: String,
     #[serde(default)]
     to: Vec<String>,
     #[serde(default)]
@@ -38,11 +41,15 @@ struct Known {
 struct Io(std::sync::Arc<std::sync::OnceLock<Server>>);
 
 fn root() -> Namespace {
-    Namespace::new("/")
-        .middleware(|Data(auth): Data<Option<Json>>| {
-            let refuse = auth.is_some_and(|auth| auth["refuse"] == true);
-            if refuse { Err(Refusal::new("refused")) } else { Ok(()) }
-        })
+    let root = Namespace::new("/").middleware(|Data(auth): Data<Option<Json>>| {
+        let refuse = auth.is_some_and(|auth| auth["refuse"] == true);
+        if refuse { Err(Refusal::new("refused")) } else { Ok(()) }
+    });
+    with_handlers(root)
+}
+
+fn with_handlers(namespace: Namespace) -> Namespace {
+    namespace
         .on("join", |socket: Socket, Data(room): Data<String>| {
             socket.join(&room);
         })
@@ -66,13 +73,14 @@ fn driver(io: Io) -> Namespace {
         .state(io)
         .on("emit", |State(io): State<Io>, Data((target, args)): Data<(Target, Vec<Value>)>| {
             let (name, args) = split(args)?;
-            let io = io.0.get().and_then(|io| io.of("/")).ok_or("no server")?;
+            let io = io.0.get().and_then(|io| io.of(&target.r#in)).ok_or("no such namespace")?;
             let io = io.to(target.to).except(target.except);
             let io = if target.volatile { io.volatile() } else { io };
             io.emit(&name, args).map_err(|error| error.to_string())
         })
-        .on("is there", |State(io): State<Io>, Data(id): Data<String>| {
-            io.0.get().is_some_and(|io| !io.to(id).sockets().is_empty())
+        .on("is there", |State(io): State<Io>, Data((path, id)): Data<(String, String)>| {
+            let io = io.0.get().and_then(|io| io.of(&path));
+            io.is_some_and(|io| !io.to(id).sockets().is_empty())
         })
         .on("ask", |State(io): State<Io>, Data((id, args)): Data<(String, Vec<Value>)>| {
             let (name, args) = split(args)?;
@@ -117,7 +125,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cell = Io::default();
     let io = Server::builder()
         .namespace(root())
+        .namespace(with_handlers(Namespace::matching("/room-{number}")))
         .namespace(driver(cell.clone()))
+        .also_parser(MsgpackParser)
         .connection_state_recovery(recovery)
         .build();
     let _ = cell.0.set(io.clone());
