@@ -23,8 +23,9 @@
 
 mod codec;
 
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -62,6 +63,10 @@ const CACHE: u64 = 4 * 1024 * 1024;
 /// Events that are removed in one step.
 const BATCH: usize = 1024;
 
+/// A file beside the store's own, which is there as long as no write has failed: to remove it takes no room. What is
+/// emitted after that is not known to the next process, which so knows no sessions, either.
+const WHOLE: &str = "whole";
+
 const FORMAT: &str = "format";
 const EPOCH: &str = "epoch";
 const RUNS: &str = "runs";
@@ -78,6 +83,7 @@ pub struct DiskStore {
     sessions: Keyspace,
     durability: Durability,
     forgotten: Mutex<Tidying>,
+    whole: PathBuf,
 }
 
 #[derive(Default)]
@@ -120,7 +126,8 @@ impl DiskStore {
             Some(_) => return Err(invalid("a store of another version of Sockeye")),
         }
         let (durability, forgotten) = (Durability::default(), Mutex::default());
-        Ok(Self { database, meta, events, sessions, durability, forgotten })
+        let whole = path.join(WHOLE);
+        Ok(Self { database, meta, events, sessions, durability, forgotten, whole })
     }
 
     /// Sets what events and sessions must outlive. Default: [`Durability::Process`].
@@ -131,11 +138,19 @@ impl DiskStore {
     }
 
     fn written(&self, outcome: fjall::Result<()>) -> io::Result<()> {
-        outcome.map_err(into_io)?;
+        self.handed_over(outcome)?;
         match self.durability {
             Durability::Process => Ok(()),
-            Durability::Power => self.database.persist(PersistMode::SyncData).map_err(into_io),
+            Durability::Power => self.handed_over(self.database.persist(PersistMode::SyncData)),
         }
+    }
+
+    /// The kernel has it; or else nothing is written any more.
+    fn handed_over(&self, outcome: fjall::Result<()>) -> io::Result<()> {
+        outcome.map_err(|error| {
+            let _ = fs::remove_file(&self.whole);
+            into_io(error)
+        })
     }
 
     fn tidying(&self) -> MutexGuard<'_, Tidying> {
@@ -200,13 +215,17 @@ impl Store for DiskStore {
             Some(value) => codec::read_runs(&value).ok_or_else(broken)?,
             None => Vec::new(),
         };
+        if epoch.is_some() && !self.whole.try_exists()? {
+            self.sessions.clear().map_err(into_io)?;
+        }
         let (events, sessions) = (self.load_events(forgotten)?, self.load_sessions()?);
         Ok(Loaded { epoch, runs, forgotten, events, sessions })
     }
 
     fn begin(&self, epoch: Epoch, runs: &[Run]) -> io::Result<()> {
         self.meta.insert(EPOCH, epoch.bits()).map_err(into_io)?;
-        self.written(self.meta.insert(RUNS, codec::runs(runs)))
+        self.written(self.meta.insert(RUNS, codec::runs(runs)))?;
+        File::create(&self.whole).map(drop)
     }
 
     fn append(&self, meta: &Meta, event: Event) -> io::Result<()> {
@@ -236,7 +255,7 @@ impl Store for DiskStore {
             return Ok(());
         }
         // First, so that it is known of what is removed that it was there.
-        self.meta.insert(FORGOTTEN, codec::forgotten(forgotten)).map_err(into_io)?;
+        self.handed_over(self.meta.insert(FORGOTTEN, codec::forgotten(forgotten)))?;
         let [from, to] = [removed.position.next(), forgotten.position].map(codec::position);
         let mut keys = self.events.range(from..=to).map(fjall::Guard::key).peekable();
         while keys.peek().is_some() {
@@ -244,7 +263,7 @@ impl Store for DiskStore {
             for key in keys.by_ref().take(BATCH) {
                 batch.remove(&self.events, key.map_err(into_io)?);
             }
-            batch.commit().map_err(into_io)?;
+            self.handed_over(batch.commit())?;
         }
         self.tidying().removed = forgotten;
         Ok(())
@@ -254,7 +273,7 @@ impl Store for DiskStore {
         let outcome = self.sessions.insert(pid.as_str(), codec::session(session));
         if session.away_since.is_some() {
             // All are, when the store is opened. Many may go at once: they do not wait for the disk one by one.
-            return outcome.map_err(into_io);
+            return self.handed_over(outcome);
         }
         self.written(outcome)
     }
@@ -279,7 +298,7 @@ impl Store for DiskStore {
             batch.remove(&self.sessions, codec::room_key(pid, room));
         }
         // If it comes back with the power, its time runs out once more.
-        batch.commit().map_err(into_io)
+        self.handed_over(batch.commit())
     }
 }
 

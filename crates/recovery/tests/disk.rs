@@ -309,6 +309,24 @@ fn what_could_not_be_kept_is_known_after_a_restart() {
     assert_eq!(recover(&log, 0, 3, None).unwrap().1, ["102"]);
 }
 
+/// A write that fails, of which all that is left is that there was one.
+#[test]
+fn nobody_is_recovered_from_a_store_that_was_not_written_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let log = disk(dir.path(), LIMITS);
+        let visit = begin(&log, 0, 1);
+        log.away(1, visit);
+    }
+    fs::remove_file(dir.path().join("whole")).unwrap();
+    for _ in 0..2 {
+        let log = disk(dir.path(), LIMITS);
+        assert_eq!(claim(&log, 2, 1, None).unwrap_err(), Unrecoverable::Unknown);
+        begin(&log, 2, 2);
+    }
+    assert!(claim(&disk(dir.path(), LIMITS), 2, 2, None).is_ok());
+}
+
 /// A key has no room for it.
 #[test]
 fn a_room_with_a_name_without_end_harms_nobody_else() {

@@ -42,6 +42,7 @@ impl Recovery {
     /// tens of megabytes, so holds the server up: take one that writes faster than the server emits, or
     /// [`memory`](Self::memory). The directory may take about three times [`max_bytes`](Self::max_bytes) and 128 MiB. If it
     /// cannot be written later, events still reach whoever is connected, and clients that missed them get new
+    /// sessions; after the first failure it is not written any more, and the next process begins with no
     /// sessions.
     ///
     /// While no process has it open, no time passes: a client that was there when the server was killed
