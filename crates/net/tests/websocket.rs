@@ -1,6 +1,8 @@
 //! The plain API over real sockets, with a peer that is nothing but bytes.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -534,4 +536,32 @@ async fn what_does_not_open_is_told_by_its_step() {
         assert_eq!(error.phase(), phase, "{url}: {error}");
         assert!(error.to_string().contains(words), "{url}: {error}");
     }
+}
+
+#[tokio::test]
+async fn who_no_longer_waits_for_the_end_is_not_remembered_for_ever() {
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = Server::new(move |socket: WebSocket| {
+        tell.send(socket).expect("heard");
+        async {}
+    });
+    let (_, _peer) = open(serve(&server).await, "").await;
+    let socket = told.recv().await.expect("a socket");
+    let given_up: Vec<_> = (0..20_000)
+        .map(|_| {
+            let task = Arc::new(Nobody);
+            let waker = Waker::from(task.clone());
+            let mut closed = pin!(socket.closed());
+            assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            Arc::downgrade(&task)
+        })
+        .collect();
+    let kept = given_up.iter().filter(|task| task.strong_count() > 0).count();
+    assert!(kept < 10_000, "{kept} wakers are kept");
 }

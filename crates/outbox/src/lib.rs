@@ -22,13 +22,16 @@
 //!   missed (tried in every interleaving by `tests/loom.rs`).
 
 mod sync;
+mod waiters;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
-use sync::{Mutex, lock};
+use sync::{Mutex, MutexGuard, lock};
+
+pub use waiters::Waiters;
 
 /// Bytes over the limit that only [`Class::Reserved`] entries may use.
 pub const RESERVE: usize = 64 * 1024;
@@ -40,9 +43,6 @@ pub const VOLATILE_BELOW: usize = 16 * 1024;
 /// An emptied queue with room for more entries than this gives its memory back at once; a smaller
 /// one keeps it until [`Outbox::trim`].
 const KEEP_CAPACITY: usize = 1024;
-
-/// With so many waiting pushes, all are asked again, so that abandoned ones do not pile up.
-const MANY_WAITING: usize = 1024;
 
 /// The most entries that one [`Outbox::poll_take`] moves, so that a batch fits on the stack.
 pub const BATCH: usize = 32;
@@ -98,8 +98,7 @@ struct Inner<E> {
     blocked: bool,
     driver: Option<Waker>,
     /// Boxed, because hardly any connection ever has somebody waiting.
-    #[expect(clippy::box_collection, reason = "a vector is 24 bytes in every connection")]
-    waiting: Option<Box<Vec<Waker>>>,
+    waiting: Option<Box<Waiters>>,
 }
 
 /// What [`Outbox::poll_take`] found besides entries.
@@ -191,10 +190,7 @@ impl<E: Entry> Outbox<E> {
             return Poll::Ready(Err(()));
         }
         if !inner.admits(bytes, Class::Data, self.limit) {
-            let stale = inner.wait(cx);
-            drop(inner);
-            stale.into_iter().for_each(Waker::wake);
-            return Poll::Pending;
+            return wait(inner, cx);
         }
         let first = slot.take().is_some_and(|entry| inner.queue_up(entry));
         drop(inner);
@@ -207,31 +203,25 @@ impl<E: Entry> Outbox<E> {
     /// Ready when there is room for more: half the limit is free. Then one entry of whatever size may
     /// be pushed as [`Class::Promised`]. `Err(())` when the outbox is sealed.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
-        let mut inner = lock(&self.inner);
+        let inner = lock(&self.inner);
         if inner.phase != Phase::Open {
             return Poll::Ready(Err(()));
         }
         if inner.bytes <= self.limit / 2 {
             return Poll::Ready(Ok(()));
         }
-        let stale = inner.wait(cx);
-        drop(inner);
-        stale.into_iter().for_each(Waker::wake);
-        Poll::Pending
+        wait(inner, cx)
     }
 
     /// Ready when nothing is queued and all that was taken is [released](Self::release), or when the
     /// outbox is closed.
     pub fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut inner = lock(&self.inner);
+        let inner = lock(&self.inner);
         if inner.bytes == 0 {
             return Poll::Ready(());
         }
         // Those who wait are woken by each release below half the limit, and so by the last.
-        let stale = inner.wait(cx);
-        drop(inner);
-        stale.into_iter().for_each(Waker::wake);
-        Poll::Pending
+        wait(inner, cx)
     }
 
     /// Wakes the driver, whose next take reports [`Taken::notified`].
@@ -373,6 +363,14 @@ impl<E: Entry> Outbox<E> {
     }
 }
 
+/// Leaves a waker, to be woken by the next release that leaves room.
+fn wait<E, T>(mut inner: MutexGuard<'_, Inner<E>>, cx: &Context<'_>) -> Poll<T> {
+    let asked_again = inner.waiting.get_or_insert_default().wait(cx);
+    drop(inner);
+    asked_again.into_iter().for_each(Waker::wake);
+    Poll::Pending
+}
+
 impl<E: Entry> Inner<E> {
     fn admits(&self, bytes: usize, class: Class, limit: usize) -> bool {
         match class {
@@ -411,21 +409,8 @@ impl<E: Entry> Inner<E> {
         if self.bytes <= limit / 2 { self.take_waiting() } else { Vec::new() }
     }
 
-    /// Leaves a waker, to be woken by the next release that leaves room. The wakers returned are to be
-    /// woken now: when there are very many, those whose future was dropped are among them, and asking
-    /// all again finds out.
-    fn wait(&mut self, cx: &mut Context<'_>) -> Vec<Waker> {
-        let waiting = self.waiting.get_or_insert_default();
-        let stale =
-            if waiting.len() >= MANY_WAITING { mem::take(&mut **waiting) } else { Vec::new() };
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-        stale
-    }
-
     fn take_waiting(&mut self) -> Vec<Waker> {
-        self.waiting.take().map_or_else(Vec::new, |waiting| *waiting)
+        self.waiting.take().map_or_else(Vec::new, |waiting| waiting.into_wakers())
     }
 
     /// Whether nothing will ever follow what was moved.

@@ -201,3 +201,50 @@ fn drained_is_when_the_kernel_has_everything() {
     outbox.close();
     assert_eq!(drained(), Poll::Ready(()));
 }
+
+#[test]
+fn many_that_wait_do_not_keep_each_other_awake() {
+    const TASKS: usize = 3000;
+    let outbox = Outbox::new(10);
+    outbox.push(Item(0, 10), Class::Data).unwrap();
+    let mut tasks: Vec<_> = (0..TASKS).map(|_| (counter(), 0)).collect();
+    let poll = |waker: &Waker| {
+        let pushed = outbox.poll_push(&mut Context::from_waker(waker), &mut Some(Item(1, 1)));
+        assert_eq!(pushed, Poll::Pending);
+    };
+    tasks.iter().for_each(|((_, waker), _)| poll(waker));
+    let mut rounds = 0;
+    loop {
+        let mut woken = 0;
+        for ((wakes, waker), seen) in &mut tasks {
+            if std::mem::replace(seen, wakes.0.load(Ordering::SeqCst)) < *seen {
+                woken += 1;
+                poll(waker);
+            }
+        }
+        if woken == 0 {
+            break;
+        }
+        rounds += 1;
+        assert!(rounds < 10, "{woken} are asked again and again, though nothing has changed");
+    }
+    take(&outbox, Waker::noop(), 0, 10);
+    take(&outbox, Waker::noop(), 10, 10);
+    assert!(tasks.iter().all(|((wakes, _), seen)| wakes.0.load(Ordering::SeqCst) == seen + 1));
+}
+
+#[test]
+fn those_that_gave_up_waiting_do_not_pile_up() {
+    let outbox = Outbox::new(10);
+    outbox.push(Item(0, 10), Class::Data).unwrap();
+    let given_up: Vec<_> = (0..20_000)
+        .map(|_| {
+            let (wakes, waker) = counter();
+            let mut cx = Context::from_waker(&waker);
+            assert_eq!(outbox.poll_room(&mut cx), Poll::Pending);
+            Arc::downgrade(&wakes)
+        })
+        .collect();
+    let kept = given_up.iter().filter(|wakes| wakes.strong_count() > 0).count();
+    assert!(kept < 10_000, "{kept} wakers are kept");
+}

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use sockeye_outbox::{Entry, Outbox};
+use sockeye_outbox::{Entry, Outbox, Waiters};
 use sockeye_websocket::deflate::{Compressor, Grant, Params, WindowBits};
 use sockeye_websocket::head::Head;
 use sockeye_websocket::{CloseCode, OpCode, Role, frame};
@@ -150,8 +150,7 @@ struct State {
     /// Who waits for a message.
     reader: Option<Waker>,
     /// Who waits for the end. Boxed, because hardly anybody does.
-    #[expect(clippy::box_collection, reason = "a vector is 24 bytes in every connection")]
-    mourners: Option<Box<Vec<Waker>>>,
+    mourners: Option<Box<Waiters>>,
 }
 
 /// What became of the messages that left the inbox.
@@ -383,7 +382,7 @@ impl Shared {
             state.gone = Some(clean);
             state.mourners.take()
         };
-        mourners.into_iter().flat_map(|mourners| *mourners).for_each(Waker::wake);
+        mourners.into_iter().flat_map(|mourners| mourners.into_wakers()).for_each(Waker::wake);
     }
 
     /// How it ended, once the stream is given up.
@@ -393,10 +392,9 @@ impl Shared {
             let why = state.why.as_deref().cloned().unwrap_or(Why::Lost(None));
             return Poll::Ready(Ending { why, clean });
         }
-        let mourners = state.mourners.get_or_insert_default();
-        if !mourners.iter().any(|waker| waker.will_wake(cx.waker())) {
-            mourners.push(cx.waker().clone());
-        }
+        let asked_again = state.mourners.get_or_insert_default().wait(cx);
+        drop(state);
+        asked_again.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 
