@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_net::websocket::{
-    Client, CloseCode, Message, Options, Prepared, SendError, Server, TrySendError, WebSocket, Why,
-    deflate,
+    Client, CloseCode, Limits, Message, Options, Prepared, SendError, Server, TrySendError,
+    WebSocket, Why, deflate,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -536,6 +536,37 @@ async fn what_does_not_open_is_told_by_its_step() {
         assert_eq!(error.phase(), phase, "{url}: {error}");
         assert!(error.to_string().contains(words), "{url}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_read_from_is_not_given_up_for_that() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let options = Options {
+        max_unread_bytes: 64,
+        ping_interval: Some(Duration::from_millis(10)),
+        pong_timeout: Duration::from_millis(300),
+        limits: Limits { close_timeout: 10, ..Limits::default() },
+        ..Options::default()
+    };
+    let server = Server::builder(move |socket: WebSocket| {
+        tell.send(socket).expect("heard");
+        async {}
+    });
+    let server = server.options(options).build();
+    let (_, mut peer) = open(serve(&server).await, "").await;
+    let mut socket = told.recv().await.expect("a socket");
+    peer.write_all(&b"\x81\x82\0\0\0\0hi".repeat(100)).await.expect("sent");
+    // It answers every ping, and nobody looks at its answers.
+    for _ in 0..3 {
+        assert_eq!(read(&mut peer, 2).await, b"\x89\0");
+        peer.write_all(b"\x8A\x80\0\0\0\0").await.expect("sent");
+    }
+    for _ in 0..100 {
+        assert_eq!(socket.recv().await.expect("a message").as_text(), Some("hi"));
+    }
+    // Who does not answer when it is read from again, is.
+    assert!(socket.recv().await.is_none());
+    assert!(matches!(socket.closed().await.why, Why::PongTimeout));
 }
 
 #[tokio::test]

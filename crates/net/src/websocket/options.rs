@@ -28,7 +28,8 @@ pub struct Options {
     pub max_buffered_bytes: usize,
     /// A peer that was not heard of for so long is sent a ping; `None` sends none. Default: 30 s.
     pub ping_interval: Option<Duration>,
-    /// A peer that is not heard of for so long after a ping is given up. Default: 30 s.
+    /// A peer that is not heard of for so long after a ping is given up, unless it is not read from because nobody
+    /// takes its messages. Default: 30 s.
     pub pong_timeout: Duration,
     /// A connection on which no message came and none was sent for so long is closed with code 1000.
     /// Pings do not count, and it may be 64 ms more. Default: `None`, it may be silent for ever.

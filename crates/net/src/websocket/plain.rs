@@ -33,6 +33,8 @@ pub(crate) struct Plain {
     heard: u64,
     /// Whether a ping was sent since, at the time when it was due.
     pinged: bool,
+    /// Nobody takes what came, and so nothing was read since: what the peer may have said by then is not known.
+    stalled: bool,
 }
 
 impl Plain {
@@ -41,7 +43,7 @@ impl Plain {
         deflate: Option<Params>,
         handling: Option<Handling>,
     ) -> Self {
-        Self { shared, deflate, handling, heard: 0, pinged: false }
+        Self { shared, deflate, handling, heard: 0, pinged: false, stalled: false }
     }
 
     fn follow_asked(&self) -> ControlFlow<Close> {
@@ -123,11 +125,15 @@ impl Protocol for Plain {
         _: &mut Context<'_>,
     ) -> ControlFlow<Close> {
         self.shared.set_busy(now);
-        self.shared.deliver(Message::keep(message));
+        self.stalled = self.shared.deliver(Message::keep(message));
         ControlFlow::Continue(())
     }
 
-    fn work(&mut self, _: u64, _: &mut Context<'_>) -> ControlFlow<Close> {
+    fn work(&mut self, now: u64, _: &mut Context<'_>) -> ControlFlow<Close> {
+        if self.stalled && self.shared.intake() == Intake::Open {
+            self.stalled = false;
+            self.heard(now);
+        }
         self.follow_asked()
     }
 
@@ -152,7 +158,10 @@ impl Protocol for Plain {
         if self.next_idle().is_some_and(|due| due <= now) {
             self.shared.end(Why::IdleTimeout);
         } else if self.next_beat().is_some_and(|due| due <= now) {
-            if self.pinged {
+            if self.pinged && self.stalled {
+                // Its pong may have come. Pings go on: it may wait for them.
+                self.heard(now);
+            } else if self.pinged {
                 self.shared.end(Why::PongTimeout);
             } else {
                 self.pinged = true;

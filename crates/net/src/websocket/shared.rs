@@ -220,12 +220,13 @@ impl Shared {
         self.busy.store(u32::try_from(now / BUSY_UNIT + 1).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// A message arrived.
-    pub(crate) fn deliver(&self, message: Message) {
+    /// A message arrived. Whether there is no room for another one.
+    pub(crate) fn deliver(&self, message: Message) -> bool {
         let mut state = self.state();
         state.unread = state.unread.saturating_add(units(&message));
         state.inbox.get_or_insert_with(|| QUEUE.take().unwrap_or_default()).push_back(message);
         state.stalled = state.unread as usize >= self.options.max_unread_bytes / UNIT;
+        state.stalled
     }
 
     /// Whether the inbox has room.
