@@ -87,18 +87,16 @@ impl Pool {
         budget: Budget,
     ) -> Result<Opened, Error> {
         let known = self.known(target);
-        let mut fresh = false;
+        let mut ended = Weak::new();
         loop {
-            let place = match self.place(&known, target, options, budget, &mut fresh).await? {
-                Reached::Http2(place) => place,
+            let (place, fresh) = match self.reach(&known, &ended, target, options, budget).await? {
+                Reached::Http2 { place, fresh } => (place, fresh),
                 Reached::Http1(opened) => return Ok(*opened),
             };
             let connection = Arc::downgrade(&place.connection);
             match open(place, target, options, budget).await {
                 // It was about to end when it was found; the server has not processed the request.
-                Err(Error::Http2(Http2Error::NotBegun(_))) if !fresh => {
-                    known.forget(&connection).await;
-                }
+                Err(Error::Http2(Http2Error::NotBegun(_))) if !fresh => ended = connection,
                 opened => return opened,
             }
         }
@@ -115,21 +113,22 @@ impl Pool {
         servers.entry(server).or_default().clone()
     }
 
-    /// A place on a connection, which is opened if there is none; `fresh` says whether it was.
-    async fn place(
+    /// A place on a connection, which is opened if there is none but the one that has ended.
+    async fn reach(
         &self,
         known: &Known,
+        ended: &Weak<Connection>,
         target: &Target,
         options: &Options,
         budget: Budget,
-        fresh: &mut bool,
     ) -> Result<Reached, Error> {
         let waiting = budget.total().run(known.0.lock());
         let mut best = waiting.await.map_err(|deadline| deadline.missed(Phase::Http))?;
         match &*best {
+            Best::Http2(connection) if connection.ptr_eq(ended) => *best = Best::Unknown,
             Best::Http2(connection) => {
                 if let Some(place) = connection.upgrade().and_then(|found| found.place()) {
-                    return Ok(Reached::Http2(place));
+                    return Ok(Reached::Http2 { place, fresh: false });
                 }
             }
             Best::Http1 => {
@@ -138,7 +137,6 @@ impl Pool {
             }
             Best::Unknown => {}
         }
-        *fresh = true;
         let protocols: &[&[u8]] =
             if options.http == HttpVersion::Either { EITHER } else { &[ALPN] };
         let (io, peer) = reach_target(target, options, budget, Some(protocols)).await?;
@@ -175,7 +173,7 @@ impl Pool {
             Some(true) => {
                 let place = connection.place().ok_or_else(gone)?;
                 *best = Best::Http2(Arc::downgrade(&connection));
-                Ok(Reached::Http2(place))
+                Ok(Reached::Http2 { place, fresh: true })
             }
         }
     }
@@ -193,19 +191,15 @@ impl Pool {
 }
 
 enum Reached {
-    Http2(Place),
+    Http2 {
+        place: Place,
+        /// The connection was opened for it.
+        fresh: bool,
+    },
     Http1(Box<Opened>),
 }
 
 impl Known {
-    /// No more streams on this connection. Somebody else may have found a better one meanwhile.
-    async fn forget(&self, connection: &Weak<Connection>) {
-        let mut best = self.0.lock().await;
-        if matches!(&*best, Best::Http2(found) if found.ptr_eq(connection)) {
-            *best = Best::Unknown;
-        }
-    }
-
     fn is_of_use(&self) -> bool {
         match self.0.try_lock().as_deref() {
             Ok(Best::Http2(connection)) => connection.strong_count() > 0,

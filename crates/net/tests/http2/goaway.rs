@@ -192,3 +192,26 @@ async fn a_stream_that_the_server_ends_is_lost() {
     let ending = within(socket.closed()).await;
     assert!(matches!(ending.why, Why::Lost(None)) && !ending.clean, "{ending}");
 }
+
+#[tokio::test]
+async fn who_was_refused_waits_for_another_dial_no_longer_than_for_its_own() {
+    let scene = Scene::new().await;
+    let (mut first, mut socket) = scene.open().await;
+    let total = Duration::from_secs(1);
+    let client = scene.client.clone().timeouts(Timeouts { total, ..Timeouts::default() });
+    let url = scene.url.clone();
+    let impatient: Opening = tokio::spawn(async move { client.connect(&url).await });
+    assert_eq!(first.next_of(HEADERS).await.expect("a request").stream, 3);
+    // The next one needs another connection, whose server says nothing.
+    first.send(&goaway((1 << 31) - 1, 0)).await;
+    first.send(&frame(DATA, 0, 1, b"\x81\x02hi")).await;
+    assert_eq!(within(socket.recv()).await.expect("a message").as_text(), Some("hi"));
+    let patient = scene.connect();
+    let (stream, _) = within(scene.listener.accept()).await.expect("a connection");
+    let _silent = Raw::silent_server(stream).await;
+    first.send(&frame(RST_STREAM, 0, 3, &7_u32.to_be_bytes())).await;
+    let error = failed(impatient).await;
+    assert!(matches!(error, Error::Timeout { is_total: true, .. }), "{error:?}");
+    assert!(!patient.is_finished(), "the other one has its ten seconds");
+    patient.abort();
+}
