@@ -158,11 +158,11 @@ impl<P: Protocol> Driver<P> {
             return Stop::Done;
         }
         self.answer_farewell(now);
-        let was_stalled = self.is_stalled();
         let read = self.read(now, cx, receive, cork, inflater);
         if matches!(read, Stop::Done) {
             return Stop::Done;
         }
+        let was_stalled = self.is_stalled();
         let flow = self.protocol.dispatch(now, cx);
         self.follow(now, flow);
         let mut output = self.output.take();
@@ -178,7 +178,7 @@ impl<P: Protocol> Driver<P> {
             (_, Stop::Done) => Stop::Done,
             (_, Stop::Failed(error)) => self.lost(now, Some(error)),
             (Stop::Again, _) | (_, Stop::Again) => Stop::Again,
-            // Nothing has been asked of the stream, so nothing would wake us.
+            // Reading stopped before the stream had nothing more, so nothing would wake us.
             _ if was_stalled && !self.is_stalled() => Stop::Again,
             // Behind whoever was woken for the last messages.
             _ if self.is_parting() && !self.protocol.is_answering() => Stop::Again,

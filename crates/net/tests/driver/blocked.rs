@@ -251,3 +251,24 @@ async fn reading_goes_on_after_a_stall_by_replies() {
     }
     saying.await.expect("it does not panic");
 }
+
+#[tokio::test]
+async fn reading_goes_on_when_replies_pile_up_and_are_taken_at_once() {
+    const PIPE: usize = 256 * 1024;
+    let Connection { mut peer, script, .. } = narrow(PIPE, ROOMY);
+    let backlog = "x".repeat(PIPE);
+    script.push(&backlog).expect("there is room");
+    settle().await;
+    let echo = format!("echo {}", "y".repeat(40_000));
+    peer.say(&echo).await;
+    script.until(|record| record.messages.len() == 1).await;
+    // By the time that the driver looks, there are both: another message, whose reply is more than may pile up
+    // behind a blocked write, and room to write all of it.
+    peer.say(&echo).await;
+    peer.hears(&backlog).await;
+    for _ in 0..2 {
+        peer.hears(&echo).await;
+    }
+    peer.say("echo and on").await;
+    peer.hears("echo and on").await;
+}
