@@ -382,7 +382,7 @@ impl<P: Protocol> Driver<P> {
                         cork.buffer(),
                     );
                     self.phase = Phase::Closing;
-                    self.deadline = now + limits.close_timeout;
+                    self.deadline = now.saturating_add(limits.close_timeout);
                 }
                 Phase::Answering if last => {
                     self.websocket.reply_close(masks::fresh_for(self.role), cork.buffer());
@@ -475,7 +475,7 @@ impl<P: Protocol> Driver<P> {
         {
             self.protocol.outbox().seal();
             self.phase = Phase::Draining(Box::new(close));
-            self.deadline = now + self.protocol.limits().close_timeout;
+            self.deadline = now.saturating_add(self.protocol.limits().close_timeout);
             self.report(now, None);
         }
     }

@@ -217,3 +217,17 @@ async fn a_driver_that_never_ran_has_an_end_all_the_same() {
     assert_eq!(shared.ended(), [Ended::Lost]);
     assert_eq!(shared.record.borrow().opened, 0);
 }
+
+#[tokio::test]
+async fn a_close_timeout_without_end_ends_nothing() {
+    let limits = Limits { close_timeout: u64::MAX, ..Limits::default() };
+    let mut connection = pipe(1000, Script::new(ROOMY, limits), b"");
+    connection.peer.say("close").await;
+    connection.peer.hears_close(Some(1000), "bye").await;
+    settle().await;
+    assert!(!connection.driver.is_finished(), "the peer's answer is awaited");
+    connection.peer.send(&close(Some(1000))).await;
+    connection.peer.hears_end().await;
+    drop(connection.peer);
+    within(connection.driver).await.expect("the driver does not panic");
+}
