@@ -398,6 +398,10 @@ impl<P: Protocol> Driver<P> {
                 _ => {}
             }
             if cork.is_done() {
+                if unreleased > 0 {
+                    // Of entries that have no form on the wire.
+                    self.protocol.outbox().release(unreleased);
+                }
                 break;
             }
             let written = match &mut writer.half {

@@ -263,6 +263,8 @@ impl<H: Handler> Polling<H> {
                 _ => {}
             }
             if payload.is_empty() {
+                // Packets that have no form here.
+                outbox.release(counted);
                 self.poll = Some(poll);
                 return if again { Written::Again } else { Written::Idle };
             }
@@ -345,7 +347,9 @@ mod tests {
     use super::*;
     use crate::fault::Fault;
     use crate::fixture::{Fixture, next_transport};
+    use crate::parsing::Parsing;
     use sockeye_engineio::payload::Payload;
+    use sockeye_socketio::{Limits, Malformed, Parser, parser};
     use std::panic::AssertUnwindSafe;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -366,6 +370,34 @@ mod tests {
         assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
         assert!(fixture.shared.is_open());
         assert_eq!(fixture.sessions.faults()[Fault::PollAborted.index()], 0);
+    }
+
+    /// As a parser may write it: see [`Parser::encode`].
+    #[test]
+    fn what_cannot_be_polled_does_not_count_for_ever() {
+        struct Separated;
+
+        impl Parser for Separated {
+            fn encode(&self, _: &parser::Parsed) -> Vec<parser::Message> {
+                vec![parser::Message::Text("\u{1e}".to_owned())]
+            }
+
+            fn decode(
+                &self,
+                _: parser::Message,
+                _: &Limits,
+            ) -> Result<parser::Parsed, sockeye_socketio::Error> {
+                Err(Malformed::Other.into())
+            }
+        }
+
+        let mut fixture = Fixture::new();
+        fixture.shared.set_parsing(Arc::new(Parsing::new(0, Arc::new(Separated))));
+        let mut poll = fixture.shared.enter_poll().unwrap();
+        fixture.push("2[\"unheard\"]");
+        assert!(fixture.wake_up().is_none());
+        assert!(poll.try_recv().is_err(), "there is nothing to say");
+        assert_eq!(fixture.shared.outbox().buffered_bytes(), 0);
     }
 
     #[test]

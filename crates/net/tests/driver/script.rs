@@ -24,6 +24,9 @@ pub(crate) async fn settle() {
     }
 }
 
+/// The entry that has no form on the wire.
+pub(crate) const NOTHING: &str = "nothing";
+
 /// An outbox's entry: a text message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note(pub(crate) Bytes);
@@ -222,6 +225,9 @@ impl Protocol for Script {
     }
 
     fn encode(&mut self, entry: Note, cork: &mut Cork) {
+        if entry.0 == NOTHING {
+            return;
+        }
         let head = frame_head(OpCode::Text, entry.0.len());
         cork.buffer().extend_from_slice(&head);
         cork.put(&entry.0, 0);

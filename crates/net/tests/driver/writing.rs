@@ -13,8 +13,8 @@ use sockeye_outbox::Class;
 use sockeye_websocket::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::peer::{Connection, Peer, ROOMY, Received, pipe, text};
-use crate::script::{Script, within};
+use crate::peer::{Connection, Peer, ROOMY, Received, connect, pipe, text};
+use crate::script::{NOTHING, Script, settle, within};
 
 /// A stream whose reads are prepared and whose writes are kept, one by one.
 struct Tape {
@@ -149,4 +149,16 @@ async fn entries_leave_in_the_order_in_which_they_came() {
     }
     script.push_bytes(Bytes::new(), Class::Data).expect("an empty message is one, too");
     peer.hears("").await;
+}
+
+#[tokio::test]
+async fn what_becomes_no_bytes_does_not_count_for_ever() {
+    let Connection { mut peer, script, .. } = connect();
+    for _ in 0..100 {
+        script.push(NOTHING).expect("there is room");
+        settle().await;
+        assert_eq!(script.outbox.buffered_bytes(), 0);
+    }
+    script.push("something").expect("there is room");
+    peer.hears("something").await;
 }
