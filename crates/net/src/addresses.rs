@@ -96,7 +96,7 @@ struct Shard {
     entries: HashMap<u64, Entry, RandomState>,
     /// How many entries have nothing open.
     idle: usize,
-    /// As of the last admission, for what closes: that is told neither.
+    /// As of the last admission, and the last one with a rate, for what closes: that is told neither.
     now: u64,
     rate: Option<Rate>,
 }
@@ -194,13 +194,14 @@ impl Table {
 impl Shard {
     fn admit(&mut self, now: u64, network: u64, limits: &Limits) -> Result<(), Refused> {
         self.now = self.now.max(now);
-        self.rate = limits.rate_per_address;
+        // Some come without a rate, such as proxies that are trusted: the buckets of the others stay what they are.
+        self.rate = limits.rate_per_address.or(self.rate);
         let known = self.entries.get(&network).copied();
         let mut entry = known.unwrap_or_default();
         if entry.open as usize >= limits.max_open_per_address || entry.open == u32::MAX {
             return Err(Refused::TooMany);
         }
-        if let Some(rate) = self.rate {
+        if let Some(rate) = limits.rate_per_address {
             let taken = entry.handshakes.take(now, rate, 1);
             taken.map_err(|retry_after_ms| Refused::TooFast { retry_after_ms })?;
         }
@@ -391,6 +392,23 @@ mod tests {
         assert!(addresses.admit(1_400, v4(2), &limits).is_ok());
         assert_eq!(addresses.open(), 0);
         assert!(addresses.admit(2_000, v4(1), &limits).is_ok());
+    }
+
+    #[test]
+    fn who_comes_without_a_rate_makes_nobody_forget_theirs() {
+        let addresses = Addresses::new();
+        let limits = Limits { rate_per_address: Some(RATE), ..Limits::default() };
+        let unlimited = Limits { max_open: 100_000, ..Limits::default() };
+        for _ in 0..2 {
+            let open = addresses.admit(0, v4(1), &limits).unwrap();
+            // Some of these are in the same shard.
+            for number in 2..1_000 {
+                drop(addresses.admit(0, v4(number), &unlimited).unwrap());
+            }
+            drop(open);
+        }
+        let refused = addresses.admit(0, v4(1), &limits).unwrap_err();
+        assert_eq!(refused, Refused::TooFast { retry_after_ms: 1_000 });
     }
 
     #[test]
