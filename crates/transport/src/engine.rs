@@ -267,12 +267,7 @@ impl Engine {
                     let mut answer = answer.unwrap_or_else(|refused| {
                         Answer::Http(engine.refuse(&request, upgrade, &refused))
                     });
-                    match &mut answer {
-                        Answer::Http(response) => Cors::merge(&headers, response.headers_mut()),
-                        Answer::Upgrade(response, _) => {
-                            Cors::merge(&headers, response.headers_mut())
-                        }
-                    }
+                    merge_cors(&headers, &mut answer);
                     answer
                 })
             }
@@ -512,6 +507,15 @@ impl Engine {
     fn config(&self) -> &Config {
         &self.sessions.config
     }
+}
+
+/// Adds the headers of CORS to an answer that the application had its say in.
+fn merge_cors<H: Handler>(headers: &HeaderMap, answer: &mut Answer<Upgraded<H>>) {
+    let answers = match answer {
+        Answer::Http(response) => response.headers_mut(),
+        Answer::Upgrade(response, _) => response.headers_mut(),
+    };
+    Cors::merge(headers, answers);
 }
 
 /// Completes the opening handshake of a WebSocket.

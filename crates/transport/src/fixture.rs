@@ -39,6 +39,7 @@ impl Notes {
 }
 
 /// A handler that writes down what it is told, and panics at the word `panic`.
+#[derive(Default)]
 pub(crate) struct Scribe(Notes);
 
 impl Handler for Scribe {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use sockeye_net::http::Answer;
 
-use super::{Answering, Engine, Refused, shake_hands};
+use super::{Answering, Engine, Refused, merge_cors, shake_hands};
 use crate::handler::Handler;
 use crate::request::Request;
 use crate::shared::{Form, Shared};
@@ -32,10 +32,7 @@ impl Engine {
                     })
                 }
             };
-            match &mut answer {
-                Answer::Http(response) => response.headers_mut().extend(headers),
-                Answer::Upgrade(response, _) => response.headers_mut().extend(headers),
-            }
+            merge_cors(&headers, &mut answer);
             answer
         })
     }
@@ -52,5 +49,43 @@ impl Engine {
         session.shared().set_deflating(self.agree(request, &mut response));
         self.config().hooks.edit(response.headers_mut(), request, true);
         Ok(Answer::Upgrade(response, Upgraded::plain(session)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use http::HeaderValue;
+    use http::header::{ORIGIN, VARY};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::cors::Cors;
+    use crate::fixture::Scribe;
+
+    #[tokio::test]
+    async fn what_the_application_says_an_answer_varies_by_stays_in_it() {
+        let cors = Cors::origins(["https://a.example", "https://b.example"]).build().unwrap();
+        let mut config = Config { cors: Some(cors), ..Config::default() };
+        config.hooks.headers(|headers, _| {
+            headers.insert(VARY, HeaderValue::from_static("Accept-Language"));
+        });
+        let request = http::Request::builder()
+            .header("host", "a.example")
+            .header(ORIGIN, "https://a.example")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .body(())
+            .unwrap();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 4000));
+        let request = Request::new(request.into_parts().0, peer, false);
+        let answering =
+            Engine::new(config).answer_plain::<Scribe, Scribe>(request, |_| Scribe::default());
+        let Answer::Upgrade(response, _) = answering.await else { panic!("it is let in") };
+        let varies: Vec<_> = response.headers().get_all(VARY).iter().collect();
+        assert_eq!(varies, ["Accept-Language, Origin"]);
     }
 }
