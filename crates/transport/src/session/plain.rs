@@ -88,6 +88,7 @@ impl<H: Handler> Protocol for Plain<H> {
         _: &mut Cork,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Close> {
+        let _entered = self.0.entered();
         self.0.spend(now, &message);
         let flow = match message {
             Message::Text(text) => self.0.handler.receive_text(now, &text, cx),
