@@ -173,11 +173,12 @@ impl<'a> Events<'a> {
         match utf8::check(payload) {
             Ok(text) => Ok(Event::Text(Cow::Borrowed(text))),
             Err(_) => {
-                let error = Error::from(PeerMisbehaved::TextNotUtf8);
-                self.connection.state.fail(error);
-                self.reported = true;
                 self.position = self.input.len();
-                Err(error)
+                Err(fail(
+                    &mut self.connection.state,
+                    &mut self.reported,
+                    PeerMisbehaved::TextNotUtf8.into(),
+                ))
             }
         }
     }
@@ -185,10 +186,8 @@ impl<'a> Events<'a> {
     /// Lends a text or binary message from the inflater, or in a buffer of its own if it is large.
     fn lend_inflated(&mut self, opcode: OpCode, payload: &Compressed) -> Result<Event<'_>, Error> {
         if let Err(error) = self.inflate(payload) {
-            self.connection.state.fail(error);
-            self.reported = true;
             self.discard_input();
-            return Err(error);
+            return Err(fail(&mut self.connection.state, &mut self.reported, error));
         }
         let lent = match self.inflater.take_large() {
             Some(bytes) if opcode == OpCode::Text => String::from_utf8(bytes)
@@ -201,11 +200,8 @@ impl<'a> Events<'a> {
             None => Ok(Event::Binary(Cow::Borrowed(self.inflater.message()))),
         };
         lent.map_err(|rule| {
-            let error = Error::from(rule);
-            self.connection.state.fail(error);
-            self.reported = true;
             self.position = self.input.len();
-            error
+            fail(&mut self.connection.state, &mut self.reported, rule.into())
         })
     }
 
@@ -235,10 +231,8 @@ impl<'a> Events<'a> {
         match self.advance() {
             Ok(found) => found.map(|found| self.lend(found)),
             Err(error) => {
-                self.connection.state.fail(error);
                 self.discard_input();
-                self.reported = true;
-                Some(Err(error))
+                Some(Err(fail(&mut self.connection.state, &mut self.reported, error)))
             }
         }
     }
@@ -366,10 +360,7 @@ impl<'a> Events<'a> {
                         Ok(Event::Close(reason))
                     }
                     Err(rule) => {
-                        let error = Error::from(rule);
-                        self.connection.state.fail(error);
-                        self.reported = true;
-                        Err(error)
+                        Err(fail(&mut self.connection.state, &mut self.reported, rule.into()))
                     }
                 }
             }
@@ -381,6 +372,13 @@ impl<'a> Events<'a> {
         self.position = self.input.len();
         self.connection.assembly = None;
     }
+}
+
+/// The connection fails, and this call reports it. Not of [`Events`], whose input may still be lent.
+fn fail(state: &mut State, reported: &mut bool, error: Error) -> Error {
+    state.fail(error);
+    *reported = true;
+    error
 }
 
 /// Judges what the head alone does not show: whether the peer had to mask, and which reserved bits
