@@ -32,7 +32,7 @@ pub async fn accept<E: Endpoint>(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut certificates => continue,
+            never = &mut certificates => match never {},
             _ = closing.wait_for(|closing| *closing) => return,
         };
         match accepted {

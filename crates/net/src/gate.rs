@@ -1,6 +1,7 @@
 //! Who may connect: what a listener bears from its clients before they have said anything that a layer
 //! above could judge.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,8 +169,8 @@ impl Gate {
         self.options.proxy_protocol && self.is_trusted(peer)
     }
 
-    /// Lets certificates that were replaced be seen. Never ends.
-    pub(crate) async fn watch_certificates(&self) {
+    /// Lets certificates that were replaced be seen.
+    pub(crate) async fn watch_certificates(&self) -> Infallible {
         #[cfg(feature = "tls")]
         if let Some(acceptor) = &self.options.tls {
             acceptor.watch().await;

@@ -139,6 +139,8 @@ impl Acceptor {
         Self { config: Arc::new(config), watched: self.watched.clone() }
     }
 
+    /// An acceptor that speaks TLS as the configuration says.
+    ///
     /// # Errors
     ///
     /// If there is no cryptography, or what there is of it can do neither TLS 1.3 nor 1.2: see the
