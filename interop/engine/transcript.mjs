@@ -32,7 +32,7 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Items that are waited for, each taken once. */
 function queue() {
-  let items = [];
+  const items = [];
   let takers = [];
   return {
     put(item) {
@@ -42,9 +42,8 @@ function queue() {
       taker.resolve(item);
     },
     take(what, fits = () => true) {
-      const item = items.find(fits);
-      items = items.filter((other) => other !== item);
-      if (item !== undefined) return Promise.resolve(item);
+      const at = items.findIndex(fits);
+      if (at >= 0) return Promise.resolve(items.splice(at, 1)[0]);
       return within(new Promise((resolve) => takers.push({ fits, resolve })), what);
     },
   };
