@@ -112,11 +112,14 @@ export default {
   },
 
   async "an Origin with control characters"(t) {
+    const upgrade = `Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${"A".repeat(22)}==`;
     for (const [name, char] of [["0x01", "\x01"], ["0x7f", "\x7f"]]) {
-      const answer = await t.raw(
-        `GET /plain/?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\nOrigin: http://a${char}b\r\nConnection: close\r\n\r\n`,
-      );
-      t.log(`${name}: ${answer.split("\r\n")[0]}`);
+      for (const [transport, headers] of [["polling", "Connection: close"], ["websocket", `Connection: Upgrade\r\n${upgrade}`]]) {
+        const target = t.address("/plain/", { transport });
+        const answer = await t.raw(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://a${char}b\r\n${headers}\r\n\r\n`);
+        const [head, body] = answer.split("\r\n\r\n");
+        t.log(`${name}, ${transport}: ${head.split("\r\n")[0]} | ${body}`);
+      }
     }
   },
 };

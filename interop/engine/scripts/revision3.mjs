@@ -174,6 +174,41 @@ export default {
     t.log(`closed: ${await overlap.reason()}`);
   },
 
+  async "revision 3: requests that do not fit"(t) {
+    const session = await t.session("/eio3/", V3);
+    for (const method of ["PUT", "DELETE", "OPTIONS"]) await t.shown(method, session.call(method, { body: "" }));
+    await t.refused("websocket without an upgrade", "GET", "/eio3/", session.query({ transport: "websocket" }));
+    await t.shown("then", session.post("2:4a"));
+    await t.shown("polled", session.poll());
+    await t.refused("handshake by POST", "POST", "/eio3/", V3);
+    await t.refused("no transport", "GET", "/eio3/", { ...V3, transport: undefined });
+
+    const aborted = await t.session("/eio3/", V3);
+    const { request, answer } = await aborted.pending();
+    request.destroy();
+    await answer;
+    t.log(`an aborted poll: ${await aborted.reason()}`);
+    await t.refused("then", "GET", "/eio3/", aborted.query());
+
+    const posting = await t.session("/eio3/", V3);
+    await posting.begun("4:4f");
+    await t.shown("a second POST", posting.post("3:4aa"));
+    t.log(`closed: ${await posting.reason()}`);
+
+    const idle = await t.session("/eio3/", V3);
+    await idle.post("6:4close");
+    await t.shown("the server closes, the next poll", idle.poll());
+    t.log(`closed: ${await idle.reason()}`);
+
+    const websocket = await t.websocketSession("/eio3/", V3);
+    await t.refused("a poll of a websocket's session", "GET", "/eio3/", { ...V3, sid: websocket.sid });
+    await t.refused("a POST of a websocket's session", "POST", "/eio3/", { ...V3, sid: websocket.sid }, { body: "2:4x" });
+    websocket.send("1", "4hello");
+    const heard = await websocket.next();
+    websocket.close();
+    t.log(`a close packet over websocket: ${heard}, ${await websocket.reason()}`);
+  },
+
   async "revision 3: messages over websocket"(t) {
     const socket = await t.websocketSession("/eio3/", V3);
     const echo = async (label, message) => {
