@@ -123,7 +123,11 @@ impl Inner {
         self.namespaces.values().cloned().chain(self.children.list(None))
     }
 
+    /// One that is there; a path without a leading `/` gets one, as in Node.
     fn namespace(&self, path: &str) -> Option<Arc<namespace::Inner>> {
+        if !path.starts_with('/') {
+            return self.namespace(&format!("/{path}"));
+        }
         self.namespaces.get(path).cloned().or_else(|| self.children.find(path))
     }
 
