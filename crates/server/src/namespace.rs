@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use sockeye_handler::{Erased, Failure, Guard, Handler, Routes};
 use sockeye_hub::Hub;
 use sockeye_hub::adapter::Adapter;
-use sockeye_socketio::Value;
+use sockeye_socketio::{DisconnectReason, Value};
 
 use crate::children::{Names, Parent};
 use crate::cluster::RoomHandler;
@@ -52,6 +52,7 @@ pub(crate) struct Handlers {
     pub(crate) middleware: Vec<Gate>,
     pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
+    pub(crate) leaving: Vec<Box<LeavingHook>>,
     pub(crate) outgoing: Vec<Erased<Socket>>,
     pub(crate) errors: Vec<Box<ErrorHook>>,
     pub(crate) state: StateMap,
@@ -63,6 +64,9 @@ pub(crate) struct Handlers {
 
 /// Hears what went wrong with an event.
 type ErrorHook = dyn Fn(&Socket, &str, &Failure) + Send + Sync;
+
+/// Hears of a socket that is about to leave its rooms.
+type LeavingHook = dyn Fn(&Socket, DisconnectReason) + Send + Sync;
 
 /// Values by their type.
 pub(crate) type StateMap = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
@@ -280,10 +284,34 @@ impl Namespace {
     /// handlers are done.
     ///
     /// It takes the extractors of an [event handler](Self::on) and
-    /// [`DisconnectReason`](crate::DisconnectReason). The socket has left its rooms by then.
+    /// [`DisconnectReason`](crate::DisconnectReason). The socket has left its rooms by then: who is to know
+    /// them, registers [`on_disconnecting`](Self::on_disconnecting).
     #[doc(alias = "disconnect")]
     pub fn on_disconnect<M: 'static>(mut self, handler: impl Handler<Socket, M>) -> Self {
         self.handlers.disconnect.push(Erased::new(handler));
+        self
+    }
+
+    /// Called once for each socket that was connected, when it is no more, but is in its
+    /// [rooms](Socket::rooms) still: who is in them can be told.
+    ///
+    /// ```
+    /// # use sockeye_server::{Namespace, Socket};
+    /// let chat = Namespace::new("/").on_disconnecting(|socket: &Socket, _reason| {
+    ///     for room in socket.rooms() {
+    ///         socket.to(&*room).emit("user left", socket.id()).ok();
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// It is called at once, by whoever ends the socket, and must not block; a panic is logged. The client
+    /// hears nothing more. [`on_connect`](Self::on_connect) handlers may be running still.
+    #[doc(alias = "disconnecting")]
+    pub fn on_disconnecting(
+        mut self,
+        hook: impl Fn(&Socket, DisconnectReason) + Send + Sync + 'static,
+    ) -> Self {
+        self.handlers.leaving.push(Box::new(hook));
         self
     }
 

@@ -398,6 +398,7 @@ impl Socket {
                 target: "socket.io:socket",
                 socket = self.id(), namespace = self.namespace(), reason = reason.as_str(), "leaves the namespace"
             );
+            self.tell_leaving(reason);
         }
         drop(before);
         if let Some(slot) = self.slot() {

@@ -7,11 +7,25 @@ use serde::Serialize;
 use sockeye_handler::Failure;
 use sockeye_hub::Packet;
 use sockeye_outbox::Class;
-use sockeye_socketio::encode;
+use sockeye_socketio::{DisconnectReason, encode};
 use tracing::Span;
 
 use super::{Socket, Source};
 use crate::local::Local;
+
+impl Socket {
+    /// Tells the hooks, while the socket is in its rooms.
+    pub(super) fn tell_leaving(&self, reason: DisconnectReason) {
+        for hook in &self.inner.namespace.leaving {
+            if catch_unwind(AssertUnwindSafe(|| hook(self, reason))).is_err() {
+                tracing::error!(
+                    target: "socket.io:namespace",
+                    namespace = self.namespace(), "a hook for sockets that are leaving panicked"
+                );
+            }
+        }
+    }
+}
 
 impl sockeye_handler::Context for Socket {
     fn acknowledge<T: Serialize + ?Sized>(&self, ack: u64, reply: &T) {

@@ -6,7 +6,8 @@ use sockeye_server::{Broadcast, Namespace, Server, Socket};
 use sockeye_testkit::peer::Peer;
 
 use crate::harness::{
-    FACES, Face, Running, root, serve, serve_namespace, sync, with_reasons, with_sockets, within,
+    FACES, Face, Running, journal, root, serve, serve_namespace, sync, with_reasons, with_sockets,
+    within,
 };
 
 /// Clients by name, each in the rooms given.
@@ -283,4 +284,73 @@ async fn a_disconnect_handler_tells_the_others() {
     peer.finish().await;
     other.expect_text(&format!("42[\"left\",\"{id}\"]")).await;
     reasons.expect(["transport close"]).await;
+}
+
+/// The hook sees the rooms, once for each way to go, and tells those who are in them; the handler sees none.
+#[tokio::test]
+async fn a_socket_that_is_leaving_is_in_its_rooms_still() {
+    for face in FACES {
+        for (ending, expected) in [
+            ("packet", "client namespace disconnect"),
+            ("server", "server namespace disconnect"),
+            ("selection", "server namespace disconnect"),
+            ("whole client", "server namespace disconnect"),
+            ("transport", "transport close"),
+            ("violation", "forced close"),
+        ] {
+            let (note, mut noted) = journal();
+            let (hook, after) = (note.clone(), note.clone());
+            let namespace = root()
+                .on_disconnecting(|_, _| panic!("on purpose, within a test"))
+                .on_disconnecting(|socket, _| {
+                    for room in socket.rooms() {
+                        socket.to(&*room).emit("user left", (&*room, socket.id())).unwrap();
+                    }
+                })
+                .on_disconnecting(move |socket, reason| {
+                    let mut rooms = socket.rooms();
+                    rooms.sort();
+                    hook.write((reason.as_str(), rooms));
+                })
+                .on_disconnect(move |socket: Socket| after.write(("after", socket.rooms())));
+            let (namespace, mut sockets) = with_sockets(namespace);
+            let server = face.serve(Server::builder().namespace(namespace)).await;
+            let (mut peer, _) = Peer::socketio(server.address).await;
+            let socket = sockets.next().await;
+            let (mut other, _) = Peer::socketio(server.address).await;
+            let others = sockets.next().await;
+            others.join("red");
+            socket.join("red");
+            match ending {
+                "packet" => peer.send_text("41").await,
+                "server" => socket.disconnect(),
+                "selection" => server.to("red").except(others.id()).disconnect(),
+                "whole client" => socket.disconnect_client(),
+                "transport" => peer.finish().await,
+                _ => peer.send_text("4x").await,
+            }
+            let mut rooms = ["red".into(), socket.id().into()];
+            rooms.sort();
+            noted.expect([(expected, rooms.to_vec()), ("after", vec![])]).await;
+            other.expect_text(&format!("42[\"user left\",\"red\",\"{}\"]", socket.id())).await;
+            socket.disconnect();
+            sync(&mut other).await;
+            noted.expect_nothing();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_was_not_let_in_is_not_leaving() {
+    let (note, mut noted) = journal();
+    let namespace = root()
+        .middleware(|| Err::<(), _>("no"))
+        .on_disconnecting(move |_, reason| note.write(reason.as_str()));
+    let server = serve_namespace(namespace).await;
+    let mut peer = Peer::engineio(server.address).await;
+    peer.send_text("40").await;
+    peer.expect_text("44{\"message\":\"no\"}").await;
+    peer.send_close(&[]).await;
+    peer.expect_close(1005).await;
+    noted.expect_nothing();
 }
