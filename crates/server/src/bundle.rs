@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::{fs, io};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sockeye_net::http::{Body, full};
+use sockeye_transport::Encoding;
 
 /// Sockeye's client as a classic script, which defines `io`.
 const SCRIPT: &str = include_str!("../client/socket.io.js");
@@ -22,6 +26,9 @@ pub(crate) struct Bundle {
 
 struct File {
     content: Bytes,
+    /// Made when the first client accepts it.
+    gzip: OnceLock<Bytes>,
+    deflate: OnceLock<Bytes>,
     content_type: &'static str,
     etag: HeaderValue,
 }
@@ -36,7 +43,16 @@ impl File {
         // Two different files of one name and length and hash are less likely than a bug here.
         let etag = format!("\"{:x}-{:x}\"", content.len(), fnv(&content));
         let etag = HeaderValue::try_from(etag).expect("hexadecimal digits are a header's value");
-        Self { content, content_type, etag }
+        let (gzip, deflate) = (OnceLock::new(), OnceLock::new());
+        Self { content, gzip, deflate, content_type, etag }
+    }
+
+    fn encoded(&self, encoding: Encoding) -> Bytes {
+        let place = match encoding {
+            Encoding::Gzip => &self.gzip,
+            Encoding::Deflate => &self.deflate,
+        };
+        place.get_or_init(|| encoding.compress_here(&self.content).into()).clone()
     }
 }
 
@@ -106,10 +122,14 @@ impl Bundle {
         let mut response = Response::new(full(Bytes::new()));
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else if let Some(encoding) = Encoding::accepted(request.get_all(ACCEPT_ENCODING)) {
+            *response.body_mut() = full(file.encoded(encoding));
+            response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
         } else {
             *response.body_mut() = full(file.content.clone());
         }
         let headers = response.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
         headers.insert(ETAG, file.etag.clone());

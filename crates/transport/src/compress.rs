@@ -13,7 +13,8 @@ const AT_ONCE: usize = 16 * 1024;
 
 /// A coding of HTTP (RFC 9110 §8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub enum Encoding {
+    /// gzip's format.
     Gzip,
     /// zlib's format: HTTP's `deflate` is not the raw one.
     Deflate,
@@ -22,7 +23,8 @@ pub(crate) enum Encoding {
 impl Encoding {
     /// The coding that an `Accept-Encoding` likes best, of two that it likes alike the first; none if it
     /// names neither (RFC 9110 §12.5.3). That it may like the plain text better is passed over, as by Node.
-    pub(crate) fn accepted(headers: GetAll<'_, HeaderValue>) -> Option<Self> {
+    #[must_use]
+    pub fn accepted(headers: GetAll<'_, HeaderValue>) -> Option<Self> {
         let (mut named, mut any) = (Vec::new(), 0.0);
         for header in headers {
             for coding in header.to_str().unwrap_or_default().split(',') {
@@ -46,7 +48,9 @@ impl Encoding {
         best.filter(|(_, weight)| *weight > 0.0).map(|(coding, _)| coding)
     }
 
-    pub(crate) fn header(self) -> HeaderValue {
+    /// Its name, for `Content-Encoding`.
+    #[must_use]
+    pub fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
@@ -62,7 +66,8 @@ impl Encoding {
     }
 
     /// Compresses at zlib's default level, as Node does.
-    fn compress_here(self, bytes: &[u8]) -> Vec<u8> {
+    #[must_use]
+    pub fn compress_here(self, bytes: &[u8]) -> Vec<u8> {
         let (out, level) = (Vec::with_capacity(bytes.len() / 4), Compression::default());
         let compressed = match self {
             Self::Gzip => {

@@ -49,6 +49,7 @@ mod task;
 mod throttle;
 mod traffic;
 
+pub use compress::Encoding;
 pub use config::Config;
 pub use cookie::{Cookie, SameSite};
 pub use cors::{Cors, CorsBuilder, CorsError};

@@ -24,8 +24,9 @@ async fn the_script_and_the_module() {
         for name in ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js"] {
             let response = get(&server, name, "").await;
             assert_eq!(response.status, 200, "{face:?} {name}");
-            let kind = response.header("content-type").unwrap();
-            assert!(kind.starts_with("application/javascript"), "{kind}");
+            let kind = response.header("content-type");
+            assert_eq!(kind, Some("application/javascript; charset=utf-8"));
+            assert_eq!(response.header("cache-control"), Some("public, max-age=0"));
             assert!(response.text().contains("io"), "{name}");
             assert!(!response.header("etag").unwrap().is_empty());
         }
@@ -55,8 +56,38 @@ async fn a_known_version_is_not_sent_again() {
 #[tokio::test]
 async fn without_a_client_there_is_none() {
     let server = serve(builder().without_client()).await;
+    let unknown = "{\"code\":0,\"message\":\"Transport unknown\"}";
     let response = get(&server, "socket.io.js", "").await;
-    assert!((400..500).contains(&response.status), "{}", response.head);
+    assert_eq!((response.status, response.text()), (400, unknown));
+    // Nor is there one of another name, where there is one.
+    let server = serve(builder()).await;
+    for name in ["socket.io.other.js", "socket.io.js.gz", "secret"] {
+        let response = get(&server, name, "").await;
+        assert_eq!((response.status, response.text()), (400, unknown), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_compressed_for_who_accepts_it() {
+    for face in FACES {
+        let server = face.serve(builder()).await;
+        let plain = get(&server, "socket.io.js", "").await;
+        assert_eq!(plain.header("vary"), Some("Accept-Encoding"));
+        for (accepted, encoding, magic) in [
+            ("gzip, deflate, br", Some("gzip"), [0x1f, 0x8b]),
+            ("deflate", Some("deflate"), [0x78, 0x9c]),
+            ("br", None, [plain.body[0], plain.body[1]]),
+        ] {
+            for _ in 0..2 {
+                let headers = format!("Accept-Encoding: {accepted}\r\n");
+                let answer = get(&server, "socket.io.js", &headers).await;
+                assert_eq!(answer.header("content-encoding"), encoding, "{face:?} {accepted}");
+                assert_eq!(answer.body[..2], magic, "{accepted}");
+                assert_eq!(answer.body.len() < plain.body.len() / 2, encoding.is_some());
+                assert_eq!(answer.header("etag"), plain.header("etag"));
+            }
+        }
+    }
 }
 
 /// A directory that is gone afterwards.
@@ -85,9 +116,11 @@ async fn the_official_bundles_instead() {
     fs::write(directory.0.join("secret.txt"), "secret").unwrap();
     let server = serve(builder().serve_client(&directory.0).unwrap()).await;
     assert_eq!(get(&server, "socket.io.js", "").await.text(), "official");
+    let post = "POST /socket.io/socket.io.js HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(http(server.address, post).await.text(), "official");
     assert_eq!(get(&server, "socket.io.msgpack.min.js", "").await.text(), "msgpack");
     let map = get(&server, "socket.io.js.map", "").await;
-    assert!(map.header("content-type").unwrap().starts_with("application/json"));
+    assert_eq!(map.header("content-type"), Some("application/json; charset=utf-8"));
     for hidden in ["secret.txt", "../secret.txt", "socket.io.esm.min.js", "%2e%2e/secret.txt"] {
         let response = get(&server, hidden, "").await;
         assert!((400..500).contains(&response.status), "{hidden}");
