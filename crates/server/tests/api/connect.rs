@@ -387,6 +387,23 @@ async fn a_connect_handler_may_await_its_clients_ack() {
     sync(&mut peer).await;
 }
 
+/// It is found by everybody, itself included, and what it is sent comes behind the reply.
+#[tokio::test]
+async fn a_connect_handler_finds_its_socket_among_all() {
+    for face in FACES {
+        let (note, mut noted) = journal();
+        let namespace = root().on_connect(move |socket: Socket| {
+            note.write((socket.is_connected(), socket.everyone().sockets() == [socket.clone()]));
+            socket.everyone().to(socket.id()).emit("found", ()).unwrap();
+        });
+        let server = face.serve(Server::builder().namespace(namespace)).await;
+        let (mut peer, _) = Peer::socketio(server.address).await;
+        noted.expect([(true, true)]).await;
+        peer.expect_text("42[\"found\"]").await;
+        sync(&mut peer).await;
+    }
+}
+
 /// The reply is there before the handler is done; the first events are not lost to what it registers.
 #[tokio::test]
 async fn events_wait_for_the_connect_handlers() {

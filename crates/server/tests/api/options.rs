@@ -35,7 +35,7 @@ async fn the_path_is_found_with_and_without_its_slash_as_it_was_said() {
         for (path, found, not_found) in [
             (
                 "/socket.io",
-                &["/socket.io/", "/socket.io"][..],
+                &["/socket.io/", "/socket.io", "/socket.io/below"][..],
                 &["/socket.iox", "/socket", "/"][..],
             ),
             ("/a/b/", &["/a/b/", "/a/b"], &["/a", "/a/", "/a/bc", "/b/"]),

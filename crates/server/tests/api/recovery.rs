@@ -107,6 +107,8 @@ async fn a_client_comes_back_as_what_it_was() {
         server.except("red").emit("not red", ()).unwrap();
         socket.broadcast().emit("its own broadcast", ()).unwrap();
         socket.emit("private", ()).unwrap();
+        server.volatile().emit("volatile", ()).unwrap();
+        drop(server.everyone().emit_with_acks::<()>("to be answered", ()).unwrap());
         server.to(past.sid.as_str()).emit("by id", ()).unwrap();
         server.emit("binary", (Bytes::from_static(b"\x01\x02"), "user's string")).unwrap();
 
@@ -250,6 +252,38 @@ async fn rooms_that_are_joined_before_it_is_told_what_it_missed_count() {
     assert_eq!(joined(&peer.recv_text().await).sid, past.sid);
     events(&mut peer, &mut past, &["late"]).await;
     sync(&mut peer).await;
+}
+
+/// Node's list: not those who sent what is no packet.
+#[tokio::test]
+async fn for_each_reason_a_client_is_recovered_or_not() {
+    let (namespace, mut reasons) = with_reasons(root());
+    let builder = recoverable(namespace)
+        .max_payload(1000)
+        .ping_interval(Duration::from_millis(300))
+        .ping_timeout(Duration::from_millis(200));
+    let server = serve(builder).await;
+    for (reason, is_recovered) in [
+        ("transport close", true),
+        ("transport error", true),
+        ("forced close", true),
+        ("ping timeout", true),
+        ("parse error", false),
+    ] {
+        let (mut peer, past) = first(server.address).await;
+        match reason {
+            "transport close" => peer.finish().await,
+            "transport error" => peer.send_text(&format!("4{}", "x".repeat(1000))).await,
+            "forced close" => peer.send_text("4x").await,
+            "parse error" => peer.send_text("x").await,
+            _ => {}
+        }
+        reasons.expect([reason]).await;
+        let (peer, now) = again(server.address, &past).await;
+        assert_eq!(now.sid == past.sid, is_recovered, "{reason}");
+        drop(peer);
+        reasons.next().await;
+    }
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ async fn the_handshake() {
         let before = std::time::SystemTime::now();
         let mut peer = Peer::connect(server.address).await;
         peer.send_bytes(
-            b"GET /socket.io/?EIO=4&transport=websocket&name=J%C3%B8rgen HTTP/1.1\r\n\
-              Host: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            b"GET /socket.io/?EIO=4&transport=websocket&name=first&name=J%C3%B8rgen HTTP/1.1\r\n\
+              Host: example.org\r\nOrigin: https://example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
               Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
               Cookie: a=1\r\nX-Custom: yes\r\n\r\n",
         )
@@ -34,7 +34,11 @@ async fn the_handshake() {
         peer.join("/").await;
         let socket = sockets.next().await;
         let handshake = socket.handshake();
-        assert_eq!(handshake.url(), "/socket.io/?EIO=4&transport=websocket&name=J%C3%B8rgen");
+        assert_eq!(
+            handshake.url(),
+            "/socket.io/?EIO=4&transport=websocket&name=first&name=J%C3%B8rgen"
+        );
+        // The last of several.
         assert_eq!(handshake.query("name").as_deref(), Some("Jørgen"));
         assert_eq!(handshake.query("absent"), None);
         assert_eq!(handshake.header("cookie"), Some("a=1"));
@@ -43,6 +47,13 @@ async fn the_handshake() {
         assert!(handshake.address().ip().is_loopback(), "{face:?}: {}", handshake.address());
         assert_ne!(handshake.address().port(), 0, "{face:?}");
         assert!(handshake.issued() >= before);
+        let found = server.local().fetch_sockets().await.found;
+        let node: serde_json::Value = found[0].handshake().unwrap();
+        assert_eq!((&node["xdomain"], &node["query"]["name"]), (&true.into(), &"Jørgen".into()));
+        let mut names: Vec<_> = node.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let all = "address auth headers issued query secure time url xdomain";
+        assert_eq!(names.join(" "), all);
     }
 }
 
@@ -54,9 +65,14 @@ async fn the_connection_it_is_on() {
         let (client, _) = Polling::socketio(server.address).await;
         let socket = sockets.next().await;
         assert_eq!((socket.transport(), socket.revision()), (Transport::Polling, Revision::V4));
+        let first = "/socket.io/?EIO=4&transport=polling";
+        assert_eq!(socket.handshake().url(), first);
         let mut peer = client.upgrade().await;
         sync(&mut peer).await;
         assert_eq!(socket.transport(), Transport::Websocket, "{face:?}");
+        // Of the first request, for ever.
+        assert_eq!(socket.handshake().url(), first);
+        assert_eq!(socket.handshake().header("upgrade"), None);
     }
 }
 
