@@ -13,17 +13,17 @@ use crate::event::{Event, FromEvent, Rejection};
 #[derive(Clone, Debug)]
 pub(crate) struct Responder {
     id: u64,
-    /// There only if several handlers may answer.
+    /// There only if several may answer.
     answered: Option<Arc<AtomicBool>>,
 }
 
 impl Responder {
-    pub(crate) fn new(id: u64, handlers: usize) -> Self {
-        Self { id, answered: (handlers > 1).then(Arc::default) }
+    pub(crate) fn new(id: u64) -> Self {
+        Self { id, answered: None }
     }
 
     /// The same right, which knows of every other use of it.
-    fn shared(mut self) -> Self {
+    pub(crate) fn shared(mut self) -> Self {
         self.answered.get_or_insert_default();
         self
     }

@@ -183,7 +183,8 @@ fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, r
     for listener in socket.map(Own::any).into_iter().flatten() {
         start(context, event, &listener);
     }
-    if !pass(context, event, ack, routes) || !context.is_connected() {
+    let mut responder = ack.map(Responder::new);
+    if !pass(context, event, &mut responder, routes) || !context.is_connected() {
         return;
     }
     let own = socket.map(|own| own.event(event.name)).unwrap_or_default();
@@ -195,7 +196,9 @@ fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, r
         context.failed(event.name, Failure::Unhandled);
         return;
     }
-    let responder = ack.map(|id| Responder::new(id, handlers.len() + own.len()));
+    if handlers.len() + own.len() > 1 {
+        responder = responder.map(Responder::shared);
+    }
     for handler in handlers.iter().chain(own.iter().map(|own| &**own)) {
         event.responder = responder.clone();
         start(context, event, handler);
@@ -206,19 +209,22 @@ fn start_all<C: Context>(context: &C, event: &mut Event<'_>, ack: Option<u64>, r
 fn pass<C: Context>(
     context: &C,
     event: &mut Event<'_>,
-    ack: Option<u64>,
+    responder: &mut Option<Responder>,
     routes: &Routes<C>,
 ) -> bool {
     let own = context.own().map(Own::guards).unwrap_or_default();
     for guard in routes.guards().iter().chain(own.iter().map(|own| &**own)) {
-        let responder = ack.map(|id| Responder::new(id, 1));
-        event.responder = responder.clone();
+        (event.responder, event.given) = (responder.clone(), None);
         let checked = catch_unwind(AssertUnwindSafe(|| guard.check(context, event)));
+        if let Some(given) = event.given.take() {
+            // It may have answered by hand, and may do so later.
+            *responder = Some(given);
+        }
         let failure = match checked {
             Ok(Ok(())) => continue,
             Ok(Err(failure)) => failure,
             Err(_) => {
-                answer_panic(context, responder);
+                answer_panic(context, responder.take());
                 Failure::Panicked
             }
         };
@@ -260,7 +266,7 @@ fn start<C: Context>(context: &C, event: &mut Event<'_>, handler: &Erased<C>) {
             }
         }
         Err(rejection) => {
-            if let Some(responder) = event.responder.take().or(event.given.take()) {
+            if let Some(responder) = event.responder() {
                 responder.answer(context, &Err::<(), _>(rejection.message()));
             }
             context.failed(event.name, Failure::Rejected(rejection.into_message()));

@@ -22,6 +22,13 @@ pub struct Event<'a> {
     pub(crate) given: Option<Responder>,
 }
 
+impl Event<'_> {
+    /// The right to answer, be it that a handler has taken it and perhaps used it.
+    pub(crate) fn responder(&mut self) -> Option<Responder> {
+        self.responder.take().or_else(|| self.given.clone())
+    }
+}
+
 /// Makes a handler's parameter from the event.
 ///
 /// Extractors run in the order of the parameters, before the handler's first step, and cannot

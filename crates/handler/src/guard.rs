@@ -30,7 +30,7 @@ impl<E: Serialize> Passing for Result<(), E> {
             return Ok(());
         }
         let error = sockeye_socketio::failure(&self).unwrap_or_default();
-        if let Some(responder) = event.responder.take() {
+        if let Some(responder) = event.responder() {
             responder.answer(context, &self);
         }
         Err(Failure::Refused(error.into()))
@@ -94,7 +94,7 @@ impl<C: Context> ErasedGuard<C> {
         match (self.0)(context, event) {
             Ok(passing) => passing,
             Err(rejection) => {
-                if let Some(responder) = event.responder.take() {
+                if let Some(responder) = event.responder() {
                     responder.answer(context, &Err::<(), _>(rejection.message()));
                 }
                 Err(Failure::Rejected(rejection.into_message()))

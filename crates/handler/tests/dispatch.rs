@@ -528,6 +528,41 @@ fn the_first_of_several_answers_counts() {
     assert_eq!(session.socket.acks(), ["32[1,2]"]);
 }
 
+/// A guard may answer by hand, too: an event is answered once, and one that does not pass is.
+#[test]
+fn a_guard_and_a_handler_answer_once() {
+    let mut session = Session::new(1).on("e", || "handler");
+    session.routes().guard(|ack: Ack<Socket>, Data(what): Data<String>| match what.as_str() {
+        "answer" => {
+            ack.send("guard");
+            Ok(())
+        }
+        "answer and refuse" => {
+            ack.send("guard");
+            Err("refused")
+        }
+        "answer and panic" => {
+            ack.send("guard");
+            panic!("on purpose, within a test");
+        }
+        "refuse" => Err("refused"),
+        _ => Ok(()),
+    });
+    for (what, answer) in [
+        ("pass", "\"handler\""),
+        ("answer", "\"guard\""),
+        ("answer and refuse", "\"guard\""),
+        ("answer and panic", "\"guard\""),
+        ("refuse", "{\"error\":\"refused\"}"),
+    ] {
+        session.event("e", &format!("\"{what}\""), Some(1));
+        assert_eq!(session.socket.acks(), [format!("31[{answer}]")], "{what}");
+    }
+    session.event("e", "7", Some(1));
+    let acks = session.socket.acks();
+    assert!(acks.len() == 1 && acks[0].starts_with("31[{\"error\":\""), "{acks:?}");
+}
+
 #[test]
 fn a_rejected_event_is_answered() {
     let mut session = Session::new(1).on("number", |Data(n): Data<u8>| n);
