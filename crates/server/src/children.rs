@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use hashbrown::HashMap;
 use sockeye_socketio::Value;
 
+use crate::connect::Refusal;
 use crate::namespace::{Handlers, Inner};
 use crate::pattern::{Captures, Pattern};
 use crate::server::Core;
@@ -84,20 +85,28 @@ impl Children {
         namespaces.filter(of).cloned().collect()
     }
 
-    /// A place in a namespace that is there, which [`Parent::leave`] gives back.
-    pub(crate) fn enter(&self, path: &str) -> Option<Arc<Inner>> {
+    /// A place in a namespace that is there, which [`Parent::leave`] gives back. `None`: it is not there.
+    pub(crate) fn enter(&self, path: &str) -> Option<Result<Arc<Inner>, Refusal>> {
         let mut children = self.lock();
         let child = children.get_mut(path)?;
         child.sockets += 1;
         let namespace = child.namespace.clone();
         drop(children);
-        self.begin(&namespace);
-        Some(namespace)
+        Some(self.begin(namespace))
     }
 
     /// Takes a namespace into the cluster and has the hooks told, once: whoever enters it waits for that.
-    fn begin(&self, namespace: &Arc<Inner>) {
-        namespace.enroll();
+    /// Whoever cannot have it gives their place back.
+    fn begin(&self, namespace: Arc<Inner>) -> Result<Arc<Inner>, Refusal> {
+        if catch_unwind(AssertUnwindSafe(|| namespace.enroll())).is_err() {
+            tracing::error!(
+                target: "socket.io-adapter",
+                namespace = &*namespace.path,
+                "what makes its adapter panicked"
+            );
+            self.leave(&namespace);
+            return Err(Refusal::new("internal error"));
+        }
         namespace.told.get_or_init(|| {
             let path = &*namespace.path;
             tracing::debug!(target: "socket.io:parent-namespace", namespace = path, "comes to be");
@@ -109,22 +118,22 @@ impl Children {
             );
             }
         });
+        Ok(namespace)
     }
 
-    /// A place in a namespace that comes to be by it, if it is not there. `None`: there are too many.
+    /// A place in a namespace that comes to be by it, if it is not there.
     pub(crate) fn create(
         &self,
         path: &str,
         parent: &Arc<Parent>,
         captures: Captures,
-    ) -> Option<Arc<Inner>> {
+    ) -> Result<Arc<Inner>, Refusal> {
         let mut children = self.lock();
         if let Some(child) = children.get_mut(path) {
             child.sockets += 1;
             let namespace = child.namespace.clone();
             drop(children);
-            self.begin(&namespace);
-            return Some(namespace);
+            return self.begin(namespace);
         }
         if children.len() >= self.core.config.max_dynamic_namespaces {
             drop(children);
@@ -135,22 +144,23 @@ impl Children {
                 "refused: there are {} dynamic namespaces",
                 self.core.config.max_dynamic_namespaces
             );
-            return None;
+            return Err(Refusal::new("too many namespaces"));
         }
         let (core, parent) = (self.core.clone(), parent.clone());
         let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
         children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
         drop(children);
-        self.begin(&namespace);
-        Some(namespace)
+        self.begin(namespace)
     }
 
     fn leave(&self, namespace: &Inner) {
         let mut children = self.lock();
         let Some(child) = children.get_mut(&*namespace.path) else { return };
         child.sockets -= 1;
-        if child.sockets == 0 && self.core.config.cleanup_empty_namespaces {
-            let gone = match self.is_awaited(&namespace.path) {
+        // Of one that has no adapter nobody was ever told.
+        let untold = namespace.told.get().is_none();
+        if child.sockets == 0 && (untold || self.core.config.cleanup_empty_namespaces) {
+            let gone = match !untold && self.is_awaited(&namespace.path) {
                 true => None,
                 false => children.remove(&*namespace.path),
             };

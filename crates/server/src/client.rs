@@ -153,8 +153,8 @@ impl Client {
         let most = self.server.core.config.max_auth_bytes;
         if auth.is_some_and(|auth| auth.len() + self.auth_bytes() > most) {
             self.refuse(path, &Refusal::new("too many bytes of auth"));
-        } else if let Some(namespace) = self.server.enter(path) {
-            self.join(namespace, auth);
+        } else if let Some(entered) = self.server.enter(path) {
+            self.entered(path, auth, entered);
         } else if self.server.children.parents.is_empty() {
             self.refuse(path, &Refusal::new(NO_NAMESPACE));
         } else {
@@ -180,13 +180,19 @@ impl Client {
 
     /// The dynamic namespaces were asked for this name.
     fn found(&mut self, path: &str, auth: Option<&str>, found: Found) {
-        let (parent, captures) = match found {
-            Ok(found) => found,
-            Err(refusal) => return self.refuse(path, &refusal),
-        };
-        match self.server.children.create(path, &parent, captures) {
-            Some(namespace) => self.join(namespace, auth),
-            None => self.refuse(path, &Refusal::new("too many namespaces")),
+        let create = |(parent, captures)| self.server.children.create(path, &parent, captures);
+        self.entered(path, auth, found.and_then(create));
+    }
+
+    fn entered(
+        &mut self,
+        path: &str,
+        auth: Option<&str>,
+        entered: Result<Arc<namespace::Inner>, Refusal>,
+    ) {
+        match entered {
+            Ok(namespace) => self.join(namespace, auth),
+            Err(refusal) => self.refuse(path, &refusal),
         }
     }
 

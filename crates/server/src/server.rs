@@ -17,6 +17,7 @@ use crate::bundle::Bundle;
 use crate::children::Children;
 use crate::cluster::{REQUEST_TIMEOUT, too_late};
 use crate::config::Config;
+use crate::connect::Refusal;
 use crate::emit::EmitError;
 use crate::metrics::{Counters, Metrics};
 use crate::namespace;
@@ -133,8 +134,8 @@ impl Inner {
 
     /// A namespace that is there, with a place for a socket, which
     /// [`left`](namespace::Inner::left) gives back.
-    pub(crate) fn enter(&self, path: &str) -> Option<Arc<namespace::Inner>> {
-        self.namespaces.get(path).cloned().or_else(|| self.children.enter(path))
+    pub(crate) fn enter(&self, path: &str) -> Option<Result<Arc<namespace::Inner>, Refusal>> {
+        self.namespaces.get(path).cloned().map(Ok).or_else(|| self.children.enter(path))
     }
 }
 

@@ -165,3 +165,35 @@ async fn a_thread_without_a_runtime_emits_to_who_is_listened_to() {
     peer.expect_text("42[\"e\"]").await;
     heard.expect(["heard"]).await;
 }
+
+/// A factory that fails costs whoever asks, and no place among the dynamic namespaces.
+#[tokio::test]
+async fn a_factory_that_panics_refuses_and_keeps_no_place() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let mute = Mute::default();
+    let (count, adapter) = (made.clone(), mute.clone());
+    let factory = move |path: &str, _: Arc<dyn Local>| -> Arc<dyn Adapter> {
+        // Those of `/` and of `/room-1` are made; that of `/room-2` only at the third attempt.
+        let attempt = count.fetch_add(usize::from(path == "/room-2"), Ordering::Relaxed);
+        assert!(path != "/room-2" || attempt == 2, "on purpose, within a test");
+        Arc::new(adapter.clone())
+    };
+    let builder = Server::builder()
+        .namespace(root())
+        .namespace(Namespace::matching("/room-{n}"))
+        .max_dynamic_namespaces(1)
+        .adapter(factory);
+    let server = serve(builder).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    for _ in 0..2 {
+        peer.send_text("40/room-2,").await;
+        peer.expect_text("44/room-2,{\"message\":\"internal error\"}").await;
+        assert_eq!(server.namespaces(), ["/"]);
+    }
+    // The one place that there is.
+    peer.join("/room-1").await;
+    peer.send_text("41/room-1,").await;
+    peer.join("/room-2").await;
+    assert_eq!(made.load(Ordering::Relaxed), 3);
+    assert_eq!(server.metrics().namespaces_refused, 0);
+}
