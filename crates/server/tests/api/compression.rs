@@ -468,6 +468,28 @@ async fn a_budget_that_is_used_up_leaves_compression_without_takeover() {
 }
 
 #[tokio::test]
+async fn events_that_are_not_to_be_compressed_are_not() {
+    for face in FACES {
+        let (namespace, mut sockets) = with_sockets(root());
+        let config = deflate::Config::default();
+        let builder = Server::builder().namespace(namespace).per_message_deflate(config);
+        let server = face.serve(builder).await;
+        let (mut peer, _) = socketio(&server, OFFER).await;
+        let socket = sockets.next().await;
+        let (data, packet) = event(2000);
+        for (compress, first) in [(false, TEXT), (true, COMPRESSED_TEXT)] {
+            server.compress(compress).emit("e", &data).unwrap();
+            socket.compress(compress).emit("e", &data).unwrap();
+            for _ in 0..2 {
+                let (found, payload) = peer.recv_frame().await;
+                assert_eq!(found, first, "{face:?}");
+                assert_eq!(payload == packet.as_bytes(), !compress);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn raw_engines_compress_what_they_are_not_told_to_leave() {
     let engine = Engine::builder().per_message_deflate(deflate::Config::default());
     let engine = engine.build(|mut connection: Connection| async move {
