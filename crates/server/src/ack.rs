@@ -76,22 +76,25 @@ impl Socket {
     ) -> AckFuture<T> {
         let id = self.inner.namespace.next_ack.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
+        // From here on: it forgets about the answer even if the data panic.
+        let mut future = AckFuture {
+            socket: self.clone(),
+            id,
+            waiting: Ok(waiting),
+            timeout: sleep(timeout.unwrap_or(self.inner.namespace.config().ack_timeout)),
+            decode: |answer| decode_args(&answer.args, &answer.attachments),
+        };
         let awaited = self.local().await_ack(self, id, answer);
         let sent = awaited.and_then(|()| {
             Ok(self.publish(event, Some(id), flags, data, |packet| {
                 self.deliver_or_disconnect(packet, class(flags), Source::Own)
             })??)
         });
-        if sent.is_err() && self.local().take_ack(id).is_some() {
-            self.inner.namespace.counters().acks.abandoned.count();
+        if let Err(error) = sent {
+            future.abandon();
+            future.waiting = Err(Some(error));
         }
-        AckFuture {
-            socket: self.clone(),
-            id,
-            waiting: sent.map(|()| waiting).map_err(Some),
-            timeout: sleep(timeout.unwrap_or(self.inner.namespace.config().ack_timeout)),
-            decode: |answer| decode_args(&answer.args, &answer.attachments),
-        }
+        future
     }
 }
 
@@ -100,6 +103,12 @@ impl<T> AckFuture<T> {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = sleep(timeout);
         self
+    }
+
+    fn abandon(&self) {
+        if self.forget() {
+            self.socket.inner.namespace.counters().acks.abandoned.count();
+        }
     }
 
     /// The answer is not awaited any more; whether it was until now.
@@ -128,10 +137,9 @@ impl<T> Future for AckFuture<T> {
             Poll::Ready(Err(_)) => return Poll::Ready(Err(AckError::Disconnected)),
             Poll::Pending => {}
         }
-        if Pin::new(&mut this.timeout).poll(cx).is_ready() {
-            if this.forget() {
-                this.socket.inner.namespace.counters().acks.timed_out.count();
-            }
+        // If it is taken already, it is being handed over at this moment, or the socket is ending.
+        if Pin::new(&mut this.timeout).poll(cx).is_ready() && this.forget() {
+            this.socket.inner.namespace.counters().acks.timed_out.count();
             tracing::debug!(
                 target: "socket.io:socket",
                 socket = this.socket.id(), namespace = this.socket.namespace(), ack = this.id,
@@ -147,9 +155,7 @@ impl<T> Future for AckFuture<T> {
 
 impl<T> Drop for AckFuture<T> {
     fn drop(&mut self) {
-        if self.forget() {
-            self.socket.inner.namespace.counters().acks.abandoned.count();
-        }
+        self.abandon();
     }
 }
 

@@ -72,6 +72,31 @@ async fn an_answer_of_another_shape() {
     sync(&mut peer).await;
 }
 
+/// Whatever the event's data do, no answer is awaited of an event that was not sent.
+#[tokio::test]
+async fn data_that_panic_leave_no_ack_behind() {
+    struct Panics;
+
+    impl serde::Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("on purpose, within a test");
+        }
+    }
+
+    let (namespace, mut sockets) = with_sockets(root());
+    let server = serve(Server::builder().namespace(namespace).max_pending_acks(1)).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    let socket = sockets.next().await;
+    let emitter = socket.clone();
+    let emitted = tokio::spawn(async move { drop(emitter.emit_with_ack::<()>("q", Panics)) });
+    assert!(emitted.await.unwrap_err().is_panic());
+    assert_eq!(server.metrics().acks.pending(), 0);
+    let answer = socket.emit_with_ack::<u32>("q", ());
+    peer.expect_text("421[\"q\"]").await;
+    peer.send_text("431[7]").await;
+    assert_eq!(within(answer).await.unwrap(), 7);
+}
+
 #[tokio::test]
 async fn no_answer_in_time() {
     let (namespace, mut sockets) = with_sockets(root());
