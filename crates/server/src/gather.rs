@@ -199,7 +199,7 @@ impl<T> Acks<T> {
         let state = self.gather.state();
         Missing {
             sockets: state.missing.iter().map(|id| id.as_str().into()).collect(),
-            elsewhere: if self.others.is_none() { state.elsewhere } else { 0 },
+            elsewhere: if self.others.is_none() { state.silent() } else { 0 },
             servers: self.servers.clone(),
         }
     }
@@ -331,9 +331,17 @@ struct State {
     asked: bool,
     missing: Vec<Sid>,
     answers: VecDeque<(Option<Box<str>>, Answer)>,
-    /// Sockets of other servers that have not answered.
+    /// Sockets of other servers that are asked, and their answers: apart, since either may come first.
     elsewhere: usize,
+    answered_elsewhere: usize,
     waker: Option<Waker>,
+}
+
+impl State {
+    /// Sockets of other servers that have not answered.
+    fn silent(&self) -> usize {
+        self.elsewhere.saturating_sub(self.answered_elsewhere)
+    }
 }
 
 impl Gather {
@@ -445,8 +453,26 @@ impl Answers for Gather {
     fn answer(&self, id: Option<&str>, answer: Arguments) {
         let Arguments { json, attachments } = answer;
         self.update(|state| {
-            state.elsewhere = state.elsewhere.saturating_sub(1);
+            state.answered_elsewhere += 1;
             state.answers.push_back((id.map(Into::into), Answer { args: json, attachments }));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// A broker may bring an answer before the word of how many are asked.
+    #[test]
+    fn answers_may_overtake_the_word_of_how_many_there_will_be() {
+        let server = Arc::new(Core::new(Config::default(), None, None, None));
+        let gather = Gather { state: Mutex::default(), server };
+        gather.answer(None, Arguments::default());
+        gather.expect(2);
+        assert_eq!(gather.state().silent(), 1);
+        gather.answer(None, Arguments::default());
+        assert_eq!(gather.state().silent(), 0);
     }
 }
