@@ -31,15 +31,17 @@ impl sockeye_handler::Context for Socket {
     fn acknowledge<T: Serialize + ?Sized>(&self, ack: u64, reply: &T) {
         let path = self.namespace();
         tracing::trace!(target: "socket.io:socket", socket = self.id(), ack, "an event is answered");
-        match Packet::message(|buffer| encode::ack(buffer, path, ack, reply)) {
-            Ok(packet) => {
-                let _ = self.deliver_or_disconnect(&packet, Class::Reserved, Source::Own);
-            }
-            Err(error) => {
-                tracing::error!(
-                    target: "socket.io:socket", %error, "the answer to an event cannot be encoded"
-                );
-            }
+        let packet = Packet::message(|buffer| encode::ack(buffer, path, ack, reply));
+        let packet = packet.or_else(|error| {
+            tracing::error!(
+                target: "socket.io:socket", %error, "the answer to an event cannot be encoded"
+            );
+            // The client knows nothing of it, and would wait.
+            let reply = Err::<(), _>("internal error");
+            Packet::message(|buffer| encode::ack(buffer, path, ack, &reply))
+        });
+        if let Ok(packet) = packet {
+            let _ = self.deliver_or_disconnect(&packet, Class::Reserved, Source::Own);
         }
     }
 

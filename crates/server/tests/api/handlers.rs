@@ -380,13 +380,13 @@ async fn a_panic_in_one_handler_does_not_keep_another_from_the_event() {
     peer.expect_text("41").await;
 }
 
-/// An answer that cannot be encoded is no answer; nothing else happens.
+/// The sender is not to wait for an answer that will never come.
 #[tokio::test]
 async fn an_answer_that_cannot_be_encoded() {
     let namespace = root().on("e", || std::collections::HashMap::from([(vec![1], 2)]));
     let server = serve_namespace(namespace).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
-    peer.send_text(r#"420["e"]"#).await;
+    ask(&mut peer, &[(r#"420["e"]"#, r#"430[{"error":"internal error"}]"#)]).await;
     sync(&mut peer).await;
 }
 
