@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use sockeye_engineio::{CloseReason, Refusal};
 use sockeye_net::TurnedAway;
@@ -67,20 +68,13 @@ impl AckCounts {
     }
 }
 
-/// Counts since the server was built; see [`Server::metrics`](crate::Server::metrics).
+/// Counts since the server was built; see [`Server::metrics`](crate::Server::metrics). It has the
+/// [fields](EngineMetrics) of what is below Socket.IO, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Clients with an open session, now, by transport, and the bytes that wait for them.
-    pub sessions: Census,
-    /// Sessions that have been opened.
-    pub opened: u64,
-    /// Those of them that are over, by reason.
-    pub ended: Ends,
-    /// Engine.IO packets and their bytes, both ways.
-    pub volume: Volume,
-    /// Sessions that polled and have gone on over a websocket.
-    pub upgrades: u64,
+    /// What the server has in common with raw Engine.IO: sessions, packets, refusals.
+    pub engine: EngineMetrics,
     /// Dynamic namespaces that are there now.
     pub dynamic_namespaces: usize,
     /// Events from clients, to sockets that are there.
@@ -121,16 +115,9 @@ pub struct Metrics {
     pub events_unhandled: u64,
     /// Events that were emitted with more than 10 attachments, at which JavaScript clients disconnect.
     pub many_attachments: u64,
-    /// Requests that were refused by reason: they opened no session, or named none that is open.
-    pub refusals: Refusals,
-    /// Requests of open sessions that were not served, by reason.
-    pub faults: Faults,
-    /// Connections that were ended before, or while, they spoke HTTP, by reason; where the server owns
-    /// its connections.
-    pub turned_away: TurnedAways,
 }
 
-/// Counts since an [`Engine`](crate::engine::Engine) was built; see
+/// Counts of what every server has, since it was built; see
 /// [`Engine::metrics`](crate::engine::Engine::metrics).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -149,7 +136,7 @@ pub struct EngineMetrics {
     pub refusals: Refusals,
     /// Requests of open sessions that were not served, by reason.
     pub faults: Faults,
-    /// Connections that were ended before, or while, they spoke HTTP, by reason; where the engine owns
+    /// Connections that were ended before, or while, they spoke HTTP, by reason; where the server owns
     /// its connections.
     pub turned_away: TurnedAways,
 }
@@ -242,28 +229,19 @@ impl EngineMetrics {
     }
 }
 
+impl Deref for Metrics {
+    type Target = EngineMetrics;
+
+    fn deref(&self) -> &EngineMetrics {
+        &self.engine
+    }
+}
+
 impl Metrics {
     pub(crate) fn read(server: &Inner) -> Self {
-        let EngineMetrics {
-            sessions,
-            opened,
-            ended,
-            volume,
-            upgrades,
-            refusals,
-            faults,
-            turned_away,
-        } = EngineMetrics::read(&server.site);
         let counters = &server.core.counters;
         Self {
-            sessions,
-            opened,
-            ended,
-            volume,
-            upgrades,
-            refusals,
-            faults,
-            turned_away,
+            engine: EngineMetrics::read(&server.site),
             dynamic_namespaces: server.children.len(),
             events_received: counters.events.received(),
             events_emitted: counters.events.emitted(),

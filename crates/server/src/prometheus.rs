@@ -70,11 +70,7 @@ impl Page<'_> {
     fn server(&mut self, metrics: &Metrics, measured: bool) -> fmt::Result {
         // By name, so that none is forgotten.
         let Metrics {
-            sessions,
-            opened,
-            ended,
-            volume,
-            upgrades,
+            engine,
             dynamic_namespaces,
             events_received,
             events_emitted,
@@ -92,20 +88,8 @@ impl Page<'_> {
             events_refused,
             events_unhandled,
             many_attachments,
-            refusals,
-            faults,
-            turned_away,
         } = *metrics;
-        self.engine(&EngineMetrics {
-            sessions,
-            opened,
-            ended,
-            volume,
-            upgrades,
-            refusals,
-            faults,
-            turned_away,
-        })?;
+        self.engine(&engine)?;
         self.gauge(
             "sockeye_dynamic_namespaces",
             "Namespaces that come and go with their sockets and are there",
@@ -366,10 +350,17 @@ mod tests {
         let times = Times::default();
         times.count(Duration::from_micros(300));
         times.count(Duration::from_secs(11));
-        let mut metrics = Metrics {
+        let engine = EngineMetrics {
             opened: 1001,
             ended: counts(2000),
             upgrades: 1002,
+            refusals: counts(3000),
+            faults: counts(4000),
+            turned_away: counts(5000),
+            ..EngineMetrics::default()
+        };
+        let mut metrics = Metrics {
+            engine,
             dynamic_namespaces: 1003,
             events_received: 1004,
             events_emitted: 1005,
@@ -393,15 +384,11 @@ mod tests {
             events_refused: 1019,
             events_unhandled: 1020,
             many_attachments: 1021,
-            refusals: counts(3000),
-            faults: counts(4000),
-            turned_away: counts(5000),
-            ..Metrics::default()
         };
-        let sessions = &mut metrics.sessions;
+        let sessions = &mut metrics.engine.sessions;
         (sessions.polling, sessions.websocket, sessions.plain) = (1022, 1023, 1024);
         sessions.buffered_bytes = 1025;
-        let volume = &mut metrics.volume;
+        let volume = &mut metrics.engine.volume;
         (volume.packets_in, volume.bytes_in) = (1026, 1027);
         (volume.packets_out, volume.bytes_out) = (1028, 1029);
 
