@@ -86,21 +86,8 @@ impl<'de> Deserializer<'de> for Places<'de> {
     type Error = Unfit;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
         let places = self.0.iter().map(|(name, text)| (Text(name), Text(text)));
         visitor.visit_map(MapDeserializer::new(places))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Unfit> {
-        self.deserialize_map(visitor)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
@@ -148,7 +135,9 @@ impl<'de> Deserializer<'de> for Places<'de> {
         deserialize_identifier deserialize_option
     }
 
-    serde::forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct ignored_any }
+    serde::forward_to_deserialize_any! {
+        i128 u128 bytes byte_buf unit_struct map struct ignored_any
+    }
 }
 
 /// One text, as whatever it can be read.
