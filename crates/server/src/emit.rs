@@ -281,4 +281,12 @@ impl<T> fmt::Display for TryEmitError<T> {
     }
 }
 
-impl<T: fmt::Debug> std::error::Error for TryEmitError<T> {}
+impl<T: fmt::Debug> std::error::Error for TryEmitError<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Full(_) => None,
+            // The error itself is what is displayed.
+            Self::Emit(error, _) => error.source(),
+        }
+    }
+}

@@ -38,6 +38,7 @@ use crate::socket::Socket;
 ///         socket.broadcast().emit("chat message", &text).ok();
 ///     });
 /// ```
+#[must_use = "a namespace does nothing before it is given to a server's builder"]
 pub struct Namespace {
     pub(crate) path: Box<str>,
     /// Of a dynamic one, whose path is only a word for it.

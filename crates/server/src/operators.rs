@@ -1,5 +1,6 @@
 //! Whom a broadcast reaches.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,48 +34,54 @@ pub struct Broadcast {
     timeout: Option<Duration>,
 }
 
-/// One room or several, by name: `"a"`, `["a", "b"]`, a `Vec<String>`.
+/// One room or several, by name: `"a"`, `["a", "b"]`, a `Vec<String>`, what
+/// [`Socket::rooms`] has.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name rooms",
+    note = "one room is a `&str`, `String`, `Box<str>`, `Arc<str>` or `Cow<str>`, or a reference to one; \
+            several are an array, a slice or a `Vec` of these"
+)]
 pub trait Rooms {
     /// Calls `each` with every room's name.
     #[doc(hidden)]
     fn each(self, each: impl FnMut(&str));
 }
 
-impl Rooms for &str {
-    fn each(self, mut each: impl FnMut(&str)) {
-        each(self);
-    }
+macro_rules! one_room {
+    ($($type:ty),*) => {$(
+        impl Rooms for $type {
+            fn each(self, mut each: impl FnMut(&str)) {
+                each(self.as_ref());
+            }
+        }
+    )*};
 }
 
-impl Rooms for &String {
-    fn each(self, mut each: impl FnMut(&str)) {
-        each(self);
-    }
+one_room!(
+    &str,
+    String,
+    &String,
+    Box<str>,
+    &Box<str>,
+    Arc<str>,
+    &Arc<str>,
+    Cow<'_, str>,
+    &Cow<'_, str>
+);
+
+macro_rules! several_rooms {
+    ($([$($length:tt)*] $type:ty),*) => {$(
+        impl<S: AsRef<str>, $($length)*> Rooms for $type {
+            fn each(self, mut each: impl FnMut(&str)) {
+                self.iter().for_each(|room| each(room.as_ref()));
+            }
+        }
+    )*};
 }
 
-impl Rooms for String {
-    fn each(self, mut each: impl FnMut(&str)) {
-        each(&self);
-    }
-}
-
-impl<S: AsRef<str>, const N: usize> Rooms for [S; N] {
-    fn each(self, mut each: impl FnMut(&str)) {
-        self.iter().for_each(|room| each(room.as_ref()));
-    }
-}
-
-impl<S: AsRef<str>> Rooms for &[S] {
-    fn each(self, mut each: impl FnMut(&str)) {
-        self.iter().for_each(|room| each(room.as_ref()));
-    }
-}
-
-impl<S: AsRef<str>> Rooms for Vec<S> {
-    fn each(self, mut each: impl FnMut(&str)) {
-        self.iter().for_each(|room| each(room.as_ref()));
-    }
-}
+several_rooms!(
+    [const N: usize] [S; N], [const N: usize] &[S; N], [] &[S], [] Vec<S>, [] &Vec<S>
+);
 
 impl Broadcast {
     pub(crate) fn new(namespace: Arc<namespace::Inner>) -> Self {
@@ -313,5 +320,30 @@ impl fmt::Debug for Broadcast {
             .field("flags", &self.flags)
             .field("local", &self.local)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_holds_text_names_rooms() {
+        let boxed: Box<str> = "c".into();
+        let shared: Arc<str> = "d".into();
+        let all = [
+            names("a"),
+            names(String::from("b")),
+            names(&boxed),
+            names(boxed),
+            names(&shared),
+            names(shared),
+            names(Cow::from("e")),
+            names(["f", "g"]),
+            names(&[String::from("h")]),
+            names(&vec![Box::<str>::from("i")]),
+            names(&["j"][..]),
+        ];
+        assert_eq!(all.concat().concat(), "abccddefghij");
     }
 }

@@ -31,6 +31,7 @@ use crate::site::{Fallback, Site};
 /// of raw [Engine.IO](crate::engine). Every option has the official server's default where that has one.
 ///
 /// The options here are common to both.
+#[must_use = "there is no server before `build`"]
 pub struct Builder<K> {
     pub(crate) options: Options,
     pub(crate) kind: K,
