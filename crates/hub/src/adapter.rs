@@ -99,6 +99,10 @@ pub enum Delivery {
 }
 
 /// One namespace's link to the other servers of its cluster.
+///
+/// What a broker does to messages is the adapter's to mend: it hands over each of another server's words
+/// and answers once, and nothing that this server said itself, unless it [delivers](Delivery::ByAdapter).
+/// Answers to what nobody waits for any more may come at any time, and are dropped.
 pub trait Adapter: Send + Sync + 'static {
     /// Carries an event to the selected sockets of the other servers.
     fn broadcast(&self, event: Arguments, to: &Selection, flags: Flags) -> Delivery;
@@ -155,13 +159,14 @@ pub trait Adapter: Send + Sync + 'static {
         let _ = event;
     }
 
-    /// Takes this server out of the cluster. Ready when nothing more comes from the others.
+    /// Takes this server out of the cluster. Ready when nothing more comes from the others. May be called
+    /// more than once.
     fn close(&self) -> Pending<()>;
 }
 
 /// Gets the answers of other servers' sockets. May be called from any thread.
 pub trait Answers: Send + Sync {
-    /// A server asks so many sockets, be it none.
+    /// A server asks so many sockets, be it none. Once for each server, before or behind its answers.
     fn expect(&self, sockets: usize);
 
     /// A socket has answered. Its id is known only where the adapter's protocol carries it.
@@ -215,7 +220,8 @@ pub trait Local: Send + Sync {
 
 /// Makes the adapter of each namespace, when the namespace comes to be.
 ///
-/// A closure is one. `local` may be kept: it does not keep the server alive. A namespace that comes and goes
+/// A closure is one. `local` may be kept: it does not keep the server alive; and used, be it before the
+/// adapter is made. A namespace that comes and goes
 /// with its sockets may come again while the adapter that it had before is still
 /// [closing](Adapter::close): what one ends must not be what the other has begun.
 pub trait Factory: Send + Sync + 'static {
