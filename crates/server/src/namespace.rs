@@ -134,7 +134,8 @@ impl Namespace {
     /// there when the first of them asks; one whose name decides, at once.
     ///
     /// What a client sends to the namespace before it is answered is lost while the function runs; official
-    /// clients wait for the answer. If it panics, the client is refused with `internal error`.
+    /// clients wait for the answer. If it panics, the client is refused with `internal error`; if it does not answer
+    /// within the [`connect_timeout`](crate::ServerBuilder::connect_timeout), with `connect timeout`.
     ///
     /// ```
     /// use sockeye_server::{Namespace, Value};
@@ -173,7 +174,10 @@ impl Namespace {
     /// when one returns an error, the client gets a `connect_error` with the [`Refusal`]'s message and data.
     /// An extractor that fails refuses with what does not fit, and a panic with `internal error`. Meanwhile,
     /// the client's events wait; what is emitted to the socket and the rooms that it joins are the socket's,
-    /// and what was emitted reaches the client right after its `connect`.
+    /// and what was emitted reaches the client right after its `connect`. All together have the
+    /// [`connect_timeout`](crate::ServerBuilder::connect_timeout) to decide: then they are dropped where they wait,
+    /// and the client is refused with `connect timeout`. They run on when the client leaves meanwhile, which
+    /// [`Socket::closed`](crate::Socket::closed) tells.
     ///
     /// ```
     /// use sockeye_server::{Data, Namespace, Refusal, Socket};

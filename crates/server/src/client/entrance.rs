@@ -11,8 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use sockeye_handler::{Called, Context as _, Event, Failure};
+use sockeye_net::wheel::sleep;
 use sockeye_recovery::Claim;
 use sockeye_socketio::DisconnectReason;
 use tracing::Instrument as _;
@@ -30,9 +32,10 @@ pub(super) fn find(server: &Inner, link: &Arc<Link>, finding: &Finding) -> Optio
         Ok(found) => return Some(found),
         Err(running) => running,
     };
+    let timeout = server.core.config.socketio.connect_timeout;
     let (link, finding) = (link.clone(), finding.clone());
     server.core.spawn(Box::pin(async move {
-        let found = caught(&finding, running, lost).await;
+        let found = in_time(timeout, caught(&finding, running, lost)).await;
         link.push(Command::Found(finding, found));
     }));
     None
@@ -68,9 +71,11 @@ pub(super) fn ask(socket: &Socket) -> Option<Result<(), Refusal>> {
         Ok(answer) => return Some(answer),
         Err(running) => running,
     };
+    let server = &socket.inner.namespace.server;
+    let timeout = server.config.socketio.connect_timeout;
     let word = socket.clone();
-    socket.inner.namespace.server.spawn(Box::pin(async move {
-        let answer = caught(&word, running, refused).await;
+    server.spawn(Box::pin(async move {
+        let answer = in_time(timeout, caught(&word, running, refused)).await;
         word.inner.link.push(Command::Answered(word.clone(), answer));
     }));
     None
@@ -176,6 +181,19 @@ fn refused(socket: &Socket) -> Result<(), Refusal> {
 /// What a panic of a connect handler comes to.
 fn ended(socket: &Socket) {
     socket.failed("connect", Failure::Panicked);
+}
+
+/// What decides whether somebody gets in has as long for it as a client has to join its first namespace: a wait
+/// without an end would keep a task for each client that came.
+async fn in_time<T>(
+    timeout: u64,
+    deciding: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    tokio::select! {
+        biased;
+        answer = deciding => answer,
+        () = sleep(Duration::from_millis(timeout)) => Err(Refusal::new("connect timeout")),
+    }
 }
 
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use sockeye_server::{DisconnectReason, Namespace, Server, Socket};
+use sockeye_server::{DisconnectReason, Namespace, Server, Socket, Value};
 use sockeye_testkit::peer::{Message, Peer};
 
 use crate::harness::{
-    gate, journal, pass, root, serve, serve_namespace, sync, until, with_reasons, with_sockets,
-    within,
+    DropNote, gate, journal, pass, root, serve, serve_namespace, sync, until, with_reasons,
+    with_sockets, within,
 };
 
 /// What becomes of a client that does not wait for the answer.
@@ -246,6 +247,54 @@ impl Visits {
     fn of<T>(&self, socket: &Socket, note: impl FnOnce(&mut Visit) -> T) -> T {
         note(self.0.lock().unwrap().entry(socket.id().to_owned()).or_default())
     }
+}
+
+/// A hundred clients, half of which leave at once, and a middleware and a function that never answer.
+#[tokio::test]
+async fn who_decides_without_an_end_is_cut_off() {
+    let (note, mut asked) = journal();
+    let (dropped, mut drops) = journal();
+    let hang = move || {
+        note.write(());
+        let dropped = DropNote("gone", dropped.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(dropped);
+        }
+    };
+    let (middleware, name) = (hang.clone(), hang);
+    let hung = Namespace::new("/hung").middleware(middleware);
+    let names = Namespace::dynamic("names", move |_: String, _: Option<Value>| {
+        let hang = name();
+        async move {
+            hang.await;
+            true
+        }
+    });
+    let builder = Server::builder().namespace(root()).namespace(hung).namespace(names);
+    let server = serve(builder.connect_timeout(Duration::from_millis(300))).await;
+    let mut peers = Vec::new();
+    for n in 0..50 {
+        let (mut peer, _) = Peer::socketio(server.address).await;
+        peer.send_text("40/hung,").await;
+        peer.send_text("40/name,").await;
+        asked.expect([(), ()]).await;
+        if n % 2 == 0 {
+            peer.finish().await;
+        } else {
+            peers.push(peer);
+        }
+    }
+    for peer in &mut peers {
+        for _ in 0..2 {
+            let refusal = peer.recv_text().await;
+            let message = "{\"message\":\"connect timeout\"}";
+            let expected = ["/hung", "/name"].map(|name| format!("44{name},{message}"));
+            assert!(expected.contains(&refusal), "{refusal}");
+        }
+        sync(peer).await;
+    }
+    drops.expect(["gone"; 100]).await;
 }
 
 /// Clients and the server leave and end sockets at whatever moment: the connect handlers of each that was let
