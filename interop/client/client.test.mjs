@@ -202,6 +202,20 @@ both("transport close, with the close event", async (make) => {
   assert.equal(details.context.code, 1005);
 });
 
+both("transport close, by a server that says why", async (make) => {
+  const { socket, peer } = await joined(make);
+  peer.close(1008, "too slow a consumer");
+  const [reason, { context }] = await next(socket, "disconnect");
+  assert.deepEqual([reason, context.code, context.reason], ["transport close", 1008, "too slow a consumer"]);
+});
+
+sockeye("what a server says of its reason is in the details", async (make) => {
+  const { socket, peer } = await joined(make);
+  peer.close(1008, "too slow a consumer");
+  const [, details] = await next(socket, "disconnect");
+  assert.equal(details.reason, "too slow a consumer");
+});
+
 both("ping timeout", async (make) => {
   const socket = make();
   const peer = await server.connection();

@@ -224,6 +224,22 @@ both("closed by the server", async (make, server) => {
   assert.deepEqual([reason, details.description], ["transport close", "transport closed by the server"]);
 });
 
+both("closed by a server that says why", async (make, server) => {
+  const { socket, poll } = await joined(make, server);
+  const closed = next(socket, "disconnect");
+  poll.answer("1too slow a consumer");
+  const [reason, details] = await closed;
+  assert.deepEqual([reason, details.description], ["transport close", "transport closed by the server"]);
+});
+
+sockeye("what a server says of its reason is in the details", async (make, server) => {
+  const { socket, poll } = await joined(make, server);
+  const closed = next(socket, "disconnect");
+  poll.answer("1too slow a consumer");
+  const [, details] = await closed;
+  assert.equal(details.reason, "too slow a consumer");
+});
+
 sockeye("who was told that the session is closed says no farewell", async (make, server) => {
   const methods = [];
   const io = loadClient({

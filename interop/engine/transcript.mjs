@@ -6,6 +6,7 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import { WebSocket } from "ws";
+import { bareCode, barePayload } from "../lib/farewells.mjs";
 
 const PATIENCE = 30_000;
 
@@ -59,6 +60,15 @@ const visible = (text) => JSON.stringify(text).slice(1, -1).replaceAll("\\\"", "
 
 let tags = 0;
 
+/** An answer without the words of a close packet, and with the length that it has then. */
+function bare({ status, headers, body }) {
+  const text = body.toString("latin1");
+  const without = Buffer.from(barePayload(text), "latin1");
+  if (without.length === body.length) return { status, headers, body };
+  const length = headers["content-length"] === String(body.length) ? { "content-length": String(without.length) } : {};
+  return { status, headers: { ...headers, ...length }, body: without };
+}
+
 /**
  * The tools of one run against one server. `lines` is the transcript; `end()` closes what is open.
  */
@@ -89,7 +99,7 @@ export function tools({ url, journal }) {
       const chunks = [];
       response.on("data", (chunk) => chunks.push(chunk));
       response.on("error", (err) => resolve({ error: err.code }));
-      response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on("end", () => resolve(bare({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) })));
     });
     open.add(request);
     request.on("error", (err) => resolve({ error: err.code }));
@@ -196,7 +206,7 @@ export function tools({ url, journal }) {
     let upgraded = {};
     socket.on("upgrade", (response) => (upgraded = response.headers));
     socket.on("message", (data, isBinary) => arrivals.put(isBinary ? `<${data.toString("hex")}>` : data.toString()));
-    socket.on("close", (code) => arrivals.put(`close ${code}`));
+    socket.on("close", (code, reason) => arrivals.put(`close ${bareCode(code, String(reason))}`));
     const opened = new Promise((resolve) => {
       socket.on("open", () => resolve({ headers: upgraded }));
       socket.on("unexpected-response", (request, response) => {

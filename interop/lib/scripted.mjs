@@ -28,7 +28,7 @@ export async function scriptedServer() {
       received,
       receive: messages.take,
       send: (...list) => list.forEach((message) => socket.send(message)),
-      close: () => socket.close(),
+      close: (code, words) => socket.close(code, words),
       terminate: () => socket.terminate(),
     });
   });

@@ -22,6 +22,8 @@
  * An option that it does not support throws an Error that names the option.
  *
  * What it has beyond the official client:
+ *   - in the details of a disconnect, `reason`: why the server ended the connection ("too slow a consumer",
+ *     "invalid packet", "server shutting down", ..), or "" if it did not say;
  *   - the manager's event `reconnect_scheduled(attempt, delay)`: the next attempt starts in `delay` ms;
  *   - a server that closes the WebSocket before its handshake is a `connect_error` at once, instead of
  *     after `timeout`;
@@ -362,7 +364,9 @@ var io = (() => {
       this.#ws.onopen = () => this.onopen();
       this.#ws.onmessage = ({ data }) => this.onpacket(data);
       this.#ws.onerror = (event) => this.onerror(transportError("websocket error", event));
-      this.#ws.onclose = (event) => this.onclose({ description: "websocket connection closed", context: event });
+      this.#ws.onclose = (event) => {
+        this.onclose({ description: "websocket connection closed", context: event, reason: event.reason });
+      };
     }
 
     send(packets) {
@@ -528,7 +532,10 @@ var io = (() => {
       if (typeof packet !== "string") return this._fire("data", packet);
       switch (packet[0]) {
         case "0": return this._handshake(packet.slice(1));
-        case "1": return this._close("transport close", { description: "transport closed by the server" }, false);
+        case "1": {
+          const details = { description: "transport closed by the server", reason: packet.slice(1) };
+          return this._close("transport close", details, false);
+        }
         case "2":
           this._send("3");
           this._expectPing();

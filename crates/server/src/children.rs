@@ -210,7 +210,7 @@ impl Children {
                 Err(_) => Some((parent, None)),
             });
             if let Some((parent, Some(captures))) = named
-                && let Some(namespace) = self.create(&path, parent, captures)
+                && let Ok(namespace) = self.create(&path, parent, captures)
             {
                 self.leave(&namespace);
             }

@@ -3,7 +3,6 @@
 //! It belongs to the session's task. Other tasks leave word in the [`Link`].
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
@@ -16,8 +15,8 @@ use sockeye_hub::Packet;
 use sockeye_net::{Intake, clock};
 use sockeye_outbox::Class;
 use sockeye_socketio::parser::Message;
-use sockeye_socketio::{self as socketio, DisconnectReason, Event, encode, revision4};
-use sockeye_transport::{Entry, Flow, Handler, Shared};
+use sockeye_socketio::{self as socketio, DisconnectReason, Event, Limit, encode, revision4};
+use sockeye_transport::{Ending, Entry, Flow, Handler, Shared};
 
 use crate::connect::Refusal;
 use crate::journal::Request;
@@ -27,6 +26,7 @@ use crate::namespace;
 use crate::server::Inner;
 use crate::socket::Socket;
 
+mod ending;
 mod entrance;
 mod parsed;
 mod plain;
@@ -148,7 +148,7 @@ impl Client {
     fn connect(&mut self, path: &str, auth: Option<&str>) -> Flow {
         if self.asked as usize >= self.server.core.config.socketio.max_namespaces {
             tracing::debug!(target: "socket.io:client", "too many namespaces are being joined");
-            return ControlFlow::Break(CloseReason::ForcedClose);
+            return ControlFlow::Break(ending::of(Limit::Namespaces.into()));
         }
         let most = self.server.core.config.max_auth_bytes;
         if auth.is_some_and(|auth| auth.len() + self.auth_bytes() > most) {
@@ -378,7 +378,7 @@ impl Client {
             Command::Evicted(socket) => {
                 self.command(Command::Ended(socket))?;
                 if self.sockets.is_empty() {
-                    return ControlFlow::Break(CloseReason::ForcedClose);
+                    return ControlFlow::Break(ending::TAKEN_OVER);
                 }
             }
             Command::EndAll => {
@@ -386,21 +386,17 @@ impl Client {
                     member.socket.disconnect();
                 }
                 self.reason = Some(DisconnectReason::ServerNamespaceDisconnect);
-                return ControlFlow::Break(CloseReason::ForcedClose);
+                return ControlFlow::Break(Ending::of(CloseReason::ForcedClose));
             }
         }
         ControlFlow::Continue(())
     }
 
     fn fail(&mut self, error: &socketio::Error) -> Flow {
-        self.violated(error, error.reason())
-    }
-
-    fn violated(&mut self, error: &dyn Display, reason: DisconnectReason) -> Flow {
         tracing::debug!(target: "socket.io:client", %error, "the session ends");
         self.server.core.counters.violations.count();
-        self.reason = Some(reason);
-        ControlFlow::Break(CloseReason::ForcedClose)
+        self.reason = Some(error.reason());
+        ControlFlow::Break(ending::of(*error))
     }
 
     fn push(&self, packet: Arc<Packet>) {

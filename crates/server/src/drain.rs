@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sockeye_engineio::CloseReason;
 use sockeye_net::wheel::sleep;
+use sockeye_transport::Ending;
 
 use crate::site::Site;
 
@@ -31,7 +32,7 @@ impl Site {
             }
             let left = sessions.len();
             for session in sessions.by_ref().take(left.div_ceil(slices - slice)) {
-                session.close(CloseReason::ServerShuttingDown);
+                session.close(Ending::of(CloseReason::ServerShuttingDown));
             }
         }
     }

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
-use sockeye_engineio::{CloseReason, Revision, Sid, Transport};
+use sockeye_engineio::{Revision, Sid, Transport};
 use sockeye_hub::{Packet, Slot};
 use sockeye_net::clock;
 use sockeye_outbox::{Class, Outbox, Refused};
 use sockeye_socketio::{DisconnectReason, decode_args, encode, revision4};
-use sockeye_transport::{Entry, Handshake, Shared};
+use sockeye_transport::{Ending, Entry, Handshake, Shared};
 
 use crate::journal::{Journal, Membership};
 use crate::link::{Command, Link};
@@ -344,7 +344,7 @@ impl Socket {
             let entry = Entry::Packet(packet);
             if let Err(Refused::Full(_)) = self.inner.session.push(entry, Class::Reserved) {
                 // No gap that nobody knows of.
-                self.inner.session.discard(CloseReason::TransportError);
+                self.inner.session.discard(Ending::TOO_SLOW);
                 break;
             }
         }
@@ -379,7 +379,7 @@ impl Socket {
             && let Err(Refused::Full(_)) =
                 self.inner.session.push(Entry::Packet(reply), Class::Reserved)
         {
-            self.inner.session.discard(CloseReason::TransportError);
+            self.inner.session.discard(Ending::TOO_SLOW);
         }
     }
 
@@ -460,7 +460,7 @@ impl Socket {
 
     /// Ends the client's session: it has missed something, and is to learn that it did.
     pub(crate) fn drop_client(&self) {
-        self.inner.session.discard(CloseReason::TransportError);
+        self.inner.session.discard(Ending::TOO_SLOW);
     }
 
     pub(crate) fn outbox(&self) -> &Outbox<Entry> {

@@ -297,7 +297,7 @@ async fn nothing_is_counted_twice_for_a_page_that_is_loaded_again() {
     page.event("config").await;
     let mut peer = Peer::engineio(address).await;
     peer.send_text("x").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1002).await;
     // Until those that come behind the first that tell of it.
     let (mut count, mut told) = (0, 0);
     while told < 2 {

@@ -583,7 +583,7 @@ async fn a_closing_engine_says_what_is_queued_and_waits_for_its_handlers() {
             async move { engine.close().await }
         });
         peer.expect_close(1001).await;
-        assert_eq!(poll.recv_http().await.text(), "1", "{face:?}");
+        assert_eq!(poll.recv_http().await.text(), "1server shutting down", "{face:?}");
         within(closing).await.unwrap();
         assert_eq!(done.load(Ordering::Relaxed), 2);
         assert_eq!(engine.clients(), 0);

@@ -102,7 +102,7 @@ async fn a_life_is_told_under_the_scopes_of_node_and_without_its_secrets() {
     peer.expect_text("42[\"news\"]").await;
     let id = socket.id().to_owned();
     peer.send_text("4broken").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1002).await;
     until(|| server.clients() == 0).await;
     let mut raw = Peer::websocket(server.address, "/socket.io/?EIO=4&transport=websocket").await;
     raw.recv_text().await;

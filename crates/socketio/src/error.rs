@@ -96,8 +96,8 @@ pub enum Limit {
 }
 
 impl Error {
-    /// What the session's sockets are told. The session itself is closed, without a word to the
-    /// peer: a websocket without a status code, as in Node.
+    /// What the session's sockets are told. What the peer is told is for the server to decide: Node's says
+    /// nothing to it.
     #[must_use]
     pub const fn reason(self) -> DisconnectReason {
         match self {

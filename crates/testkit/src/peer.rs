@@ -73,6 +73,7 @@ pub struct Peer {
     unread: Vec<u8>,
     received: VecDeque<Message>,
     past: VecDeque<String>,
+    farewell: String,
 }
 
 impl Peer {
@@ -97,6 +98,7 @@ impl Peer {
             unread: Vec::new(),
             received: VecDeque::new(),
             past: VecDeque::new(),
+            farewell: String::new(),
         }
     }
 
@@ -336,8 +338,11 @@ impl Peer {
                 Some(Ok(Event::Binary(bytes))) => Message::Binary(bytes.into_owned()),
                 Some(Ok(Event::Ping(payload))) => Message::Ping(payload.to_vec()),
                 Some(Ok(Event::Pong(payload))) => Message::Pong(payload.to_vec()),
-                Some(Ok(Event::Close(reason))) => {
-                    Message::Close(reason.map_or(1005, |(code, _)| code.get()))
+                Some(Ok(Event::Close(status))) => {
+                    let (code, words) =
+                        status.map_or((1005, ""), |(code, words)| (code.get(), words));
+                    words.clone_into(&mut self.farewell);
+                    Message::Close(code)
                 }
                 Some(Err(error)) => break Some(error),
             };
@@ -421,6 +426,11 @@ impl Peer {
                 )),
             }
         }
+    }
+
+    /// The reason in the server's close frame, once that has come.
+    pub fn farewell(&self) -> &str {
+        &self.farewell
     }
 
     /// The next message must be a close frame with this code (1005: without one). It is answered

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::cors::Cors;
 use crate::deflate::Deflating;
 use crate::door::{Door, Shut};
+use crate::ending::Ending;
 use crate::fault::Fault;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
@@ -169,7 +170,7 @@ impl Engine {
     /// Ends every session at once.
     pub fn discard_all(&self, reason: CloseReason) {
         for session in self.sessions.all() {
-            session.discard(reason);
+            session.discard(Ending::of(reason));
         }
     }
 

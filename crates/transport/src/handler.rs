@@ -6,10 +6,11 @@ use std::task::Context;
 
 use sockeye_engineio::CloseReason;
 use sockeye_net::Intake;
-use sockeye_websocket::CloseCode;
 
-/// Whether the session goes on, or why it ends.
-pub type Flow = ControlFlow<CloseReason>;
+use crate::ending::Ending;
+
+/// Whether the session goes on, or how it ends.
+pub type Flow = ControlFlow<&'static Ending>;
 
 /// The user of one session's messages: Socket.IO, or a program of its own.
 ///
@@ -39,12 +40,6 @@ pub trait Handler: Unpin + Send + 'static {
 
     /// The session goes on over a websocket.
     fn upgraded(&mut self) {}
-
-    /// The status code and reason that a plain connection is closed with, if it is the handler that
-    /// knows. Asked when the session ends.
-    fn farewell(&self) -> Option<(CloseCode, Cow<'static, str>)> {
-        None
-    }
 
     /// The session is over. The last call, made exactly once; of a session that never opened, the only one.
     fn closed(&mut self, now: u64, reason: CloseReason);

@@ -12,6 +12,7 @@
 //! | `session`, `shared`, `handler`, `entry`, `throttle` | one session: its task's part, everyone's part, who it is for, what waits in its outbox, how fast its client may send |
 //! | `task`, `polling`, `door` | how it is driven while it polls, and how requests reach it |
 //! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
+//! | `ending` | why a session ends, and what its client is told of it |
 //! | `engine/plain`, `session/plain` | sessions on plain connections, without Engine.IO: how they open, and what they do otherwise |
 //! | `probe` | a websocket on its way to become a session's transport |
 //! | `deflate` | compression of what goes over websockets |
@@ -27,6 +28,7 @@ mod cookie;
 mod cors;
 mod deflate;
 mod door;
+mod ending;
 mod engine;
 mod entry;
 mod fault;
@@ -53,6 +55,7 @@ pub use compress::Encoding;
 pub use config::Config;
 pub use cookie::{Cookie, SameSite};
 pub use cors::{Cors, CorsBuilder, CorsError};
+pub use ending::Ending;
 pub use engine::{Answering, Engine};
 pub use entry::Entry;
 pub use fault::Fault;

@@ -23,6 +23,7 @@ use sockeye_outbox::{BATCH, Entry as _};
 use tokio::sync::oneshot;
 
 use crate::door::{NextTransport, Posted, Upgrade};
+use crate::ending::Ending;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::handler::Handler;
@@ -46,7 +47,7 @@ const CLOSE: char = PacketType::Close.as_byte() as char;
 enum Phase {
     Open,
     /// The session is over; what is queued and this last packet wait for a poll, until the deadline.
-    Closing(PacketType),
+    Closing(&'static Ending),
 }
 
 /// The future that drives one session while it polls.
@@ -256,8 +257,8 @@ impl<H: Handler> Polling<H> {
                 // In a payload of its own: the official client judges a farewell before the packets that
                 // came with it, and would take a `disconnect` from its server for a lost connection.
                 // A server that shuts down has no time for another poll, and no such packets.
-                Phase::Closing(farewell) if last && (payload.is_empty() || self.is_hurried()) => {
-                    payload.text(&[farewell.as_byte()]);
+                Phase::Closing(ending) if last && (payload.is_empty() || self.is_hurried()) => {
+                    payload.text(farewell(ending).as_bytes());
                     over = true;
                 }
                 _ => {}
@@ -307,17 +308,13 @@ impl<H: Handler> Polling<H> {
             return;
         }
         self.drop_posted();
-        let reason = self.session.end(now);
+        let ending = self.session.end(now);
         let outbox = self.shared.outbox();
         // Where it is the server that ends, the client is told, with all that was said to it
         // before; where the client is gone or did wrong, only if it happens to listen.
-        let waits = matches!(reason, CloseReason::ForcedClose | CloseReason::ServerShuttingDown)
-            && !outbox.is_closed();
-        // The client that said `1` needs no answer to it, only an end of its poll.
-        let farewell = match reason {
-            CloseReason::TransportClose => PacketType::Noop,
-            _ => PacketType::Close,
-        };
+        let waits =
+            matches!(ending.reason(), CloseReason::ForcedClose | CloseReason::ServerShuttingDown)
+                && !outbox.is_closed();
         if waits {
             outbox.seal();
             self.deadline = now.saturating_add(CLOSE_WAIT);
@@ -325,7 +322,7 @@ impl<H: Handler> Polling<H> {
             outbox.close();
             self.deadline = now;
         }
-        self.phase = Phase::Closing(farewell);
+        self.phase = Phase::Closing(ending);
     }
 
     /// Arms the one timer for whatever comes first.
@@ -340,6 +337,16 @@ impl<H: Handler> Polling<H> {
             cx.waker().wake_by_ref();
         }
     }
+}
+
+/// The last packet. Clients ignore what a close packet carries, but for those that look for it.
+fn farewell(ending: &Ending) -> String {
+    let kind = match ending.reason() {
+        // The client that said `1` needs no answer to it, only an end of its poll.
+        CloseReason::TransportClose => PacketType::Noop,
+        _ => PacketType::Close,
+    };
+    format!("{}{}", char::from(kind.as_byte()), ending.words())
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use sockeye_hub::Packet;
 use sockeye_net::addresses::Admission;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
 use sockeye_outbox::{Class, Outbox};
-use sockeye_websocket::{self as websocket, CloseCode};
+use sockeye_websocket as websocket;
 use tracing::span::{EnteredSpan, Span};
 
 use crate::deflate::Deflating;
+use crate::ending::Ending;
 use crate::entry::Entry;
 use crate::handler::{Flow, Handler};
 use crate::sessions::{Alive, Sessions};
@@ -151,41 +152,40 @@ impl<H: Handler> Session<H> {
         self.handler.upgraded();
     }
 
-    /// The session is over, by its own wish. Says why.
-    pub(crate) fn end(&mut self, now: u64) -> CloseReason {
+    /// The session is over, by its own wish. Says how.
+    pub(crate) fn end(&mut self, now: u64) -> &'static Ending {
         self.end_because(now, CloseReason::ForcedClose)
     }
 
-    /// Says why the session is over: for this reason, unless there was one before.
-    fn end_because(&mut self, now: u64, reason: CloseReason) -> CloseReason {
-        let reason = self.shared.set_closed(reason);
+    /// Says how the session is over: for this reason, unless there was one before.
+    fn end_because(&mut self, now: u64, reason: CloseReason) -> &'static Ending {
+        let ending = self.shared.set_closed(Ending::of(reason));
         // It may end while it polls, and still say its last words over a websocket.
         if !std::mem::replace(&mut self.ended, true) {
             let _entered = self.entered();
             if self.announced {
-                tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), %reason, "the session ends");
-                self.sessions.count_ended(reason);
+                tracing::debug!(
+                    target: "engine:socket", sid = ?self.shared.sid(), reason = %ending, "the session ends"
+                );
+                self.sessions.count_ended(ending.reason());
             }
-            self.handler.closed(now, reason);
+            self.handler.closed(now, ending.reason());
         }
-        reason
+        ending
     }
 
-    /// The session's close reason becomes the connection's end.
+    /// The session's end becomes the connection's.
     fn follow(&mut self, flow: Flow) -> ControlFlow<Close> {
-        flow.map_break(|reason| {
-            self.shared.close(reason);
+        flow.map_break(|ending| {
+            self.shared.close(ending);
             self.farewell()
         })
     }
 
-    /// What the close frame says. Node's server gives no status code; where this one ends sessions that have
-    /// done nothing wrong, their clients may know why. (The official one shows it in the details of its
-    /// `transport close`.)
+    /// What the close frame says.
     fn farewell(&self) -> Close {
-        let reason = self.shared.close_reason();
-        let reason = reason.filter(|reason| *reason == CloseReason::ServerShuttingDown);
-        Close { status: reason.map(|reason| (CloseCode::GOING_AWAY, reason.as_str().into())) }
+        let status = self.shared.ending().and_then(Ending::status);
+        Close { status: status.map(|(code, words)| (code, words.into())) }
     }
 
     /// While the server itself does not read, a missing pong is not the client's fault.
@@ -231,7 +231,7 @@ impl<H: Handler> Session<H> {
             }
             // The JavaScript server ignores this packet over a websocket; ending at once is what
             // the client asks for.
-            Ok(Some(Event::Close)) => ControlFlow::Break(CloseReason::TransportClose),
+            Ok(Some(Event::Close)) => ControlFlow::Break(Ending::of(CloseReason::TransportClose)),
             Ok(None) => ControlFlow::Continue(()),
             Err(error) => bad_packet(error),
         }
@@ -245,7 +245,7 @@ impl<H: Handler> Session<H> {
 
 fn bad_packet(error: engineio::Error) -> Flow {
     tracing::debug!(target: "engine:transport", %error, "a bad packet");
-    ControlFlow::Break(error.reason())
+    ControlFlow::Break(Ending::of(error.reason()))
 }
 
 impl<H: Handler> Protocol for Session<H> {
@@ -295,7 +295,7 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn work(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
-        if self.shared.close_reason().is_some() {
+        if self.shared.ending().is_some() {
             return ControlFlow::Break(self.farewell());
         }
         let _entered = self.entered();
@@ -329,7 +329,7 @@ impl<H: Handler> Protocol for Session<H> {
             }
             Some(Action::Close(reason)) => {
                 tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), %reason, "no sign of life");
-                return self.follow(ControlFlow::Break(reason));
+                return self.follow(ControlFlow::Break(Ending::of(reason)));
             }
             None => {}
         }

@@ -13,6 +13,7 @@ use sockeye_net::clock;
 
 use crate::config::Config;
 use crate::deflate::Deflate;
+use crate::ending::Ending;
 use crate::fault::Fault;
 use crate::hooks::ConnectionError;
 use crate::request::Request;
@@ -123,7 +124,7 @@ impl Sessions {
         let hash = |session: &Arc<Shared>| self.hasher.hash_one(session.sid());
         self.open().insert_unique(hash(session), session.clone(), hash);
         if let Some(reason) = self.closing.get() {
-            session.close(*reason);
+            session.close(Ending::of(*reason));
         }
     }
 
@@ -131,7 +132,7 @@ impl Sessions {
     pub(crate) fn close_all(&self, reason: CloseReason) {
         let _ = self.closing.set(reason);
         for session in self.all() {
-            session.close(reason);
+            session.close(Ending::of(reason));
         }
     }
 
@@ -232,7 +233,7 @@ impl Sessions {
     /// A client has used its transport in a way that Node counts as the transport's failure.
     pub(crate) fn fail(&self, session: &Shared, fault: Fault) {
         self.note(session, fault);
-        session.discard(CloseReason::TransportError);
+        session.discard(Ending::fault(fault));
     }
 
     pub(crate) fn faults(&self) -> [u64; Fault::ALL.len()] {

@@ -11,6 +11,7 @@ use sockeye_outbox::{Class, Outbox, Refused};
 
 use crate::deflate::Deflating;
 use crate::door::Door;
+use crate::ending::Ending;
 use crate::entry::Entry;
 use crate::handshake::Handshake;
 use crate::parsing::Parsing;
@@ -26,7 +27,7 @@ pub struct Shared {
     writer: SharedWriter,
     /// What was agreed on for its websocket; most agree on nothing.
     deflating: OnceLock<Arc<Deflating>>,
-    closing: OnceLock<CloseReason>,
+    ending: OnceLock<&'static Ending>,
     open: AtomicBool,
     /// The [`Form`] of what the client gets over its websocket.
     form: AtomicU8,
@@ -61,7 +62,7 @@ impl Shared {
             writer: SharedWriter::default(),
             deflating: OnceLock::new(),
             handshake,
-            closing: OnceLock::new(),
+            ending: OnceLock::new(),
             open: AtomicBool::new(true),
         }
     }
@@ -97,21 +98,21 @@ impl Shared {
         &self.handshake
     }
 
-    /// Ends the session once what is queued has been written. The first reason counts.
-    pub fn close(&self, reason: CloseReason) {
-        let _ = self.closing.set(reason);
+    /// Ends the session once what is queued has been written. The first word counts.
+    pub fn close(&self, ending: &'static Ending) {
+        let _ = self.ending.set(ending);
         self.outbox.seal();
     }
 
     /// Ends the session at once; what is queued is dropped.
-    pub fn discard(&self, reason: CloseReason) {
-        let _ = self.closing.set(reason);
+    pub fn discard(&self, ending: &'static Ending) {
+        let _ = self.ending.set(ending);
         self.outbox.close();
     }
 
     /// Whether the session is open: the client can be written to.
     pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire) && self.closing.get().is_none()
+        self.open.load(Ordering::Acquire) && self.ending.get().is_none()
     }
 
     /// The revision of Engine.IO that the client speaks.
@@ -233,12 +234,17 @@ impl Shared {
 
     /// Why the session is over, or is to be.
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.closing.get().copied()
+        self.ending().map(Ending::reason)
     }
 
-    pub(crate) fn set_closed(&self, reason: CloseReason) -> CloseReason {
+    /// How the session is over, or is to be.
+    pub(crate) fn ending(&self) -> Option<&'static Ending> {
+        self.ending.get().copied()
+    }
+
+    pub(crate) fn set_closed(&self, ending: &'static Ending) -> &'static Ending {
         self.open.store(false, Ordering::Release);
-        *self.closing.get_or_init(|| reason)
+        self.ending.get_or_init(|| ending)
     }
 }
 

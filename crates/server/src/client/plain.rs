@@ -10,25 +10,22 @@ use std::task::Context;
 
 use sockeye_engineio::CloseReason;
 use sockeye_net::Intake;
-use sockeye_socketio::{DisconnectReason, plain};
+use sockeye_socketio::plain;
 use sockeye_transport::{Flow, Handler, Shared};
-use sockeye_websocket::CloseCode;
 
-use super::{Client, Refusal};
+use super::{Client, Refusal, ending};
 use crate::server::Inner;
 
 /// One plain client.
 pub(crate) struct PlainClient {
     client: Client,
     namespace: Arc<str>,
-    /// The code that the connection is to be closed with, once it is known, and the reason.
-    status: Option<(CloseCode, &'static str)>,
 }
 
 impl PlainClient {
     pub(crate) fn new(server: Arc<Inner>, namespace: Arc<str>, session: &Arc<Shared>) -> Self {
         let client = Client::new(server, session);
-        Self { client, namespace, status: None }
+        Self { client, namespace }
     }
 
     fn connect(&mut self) -> Flow {
@@ -47,33 +44,21 @@ impl PlainClient {
     /// Tells the client what is wrong with its message, and ends it.
     fn refuse(&mut self, error: &plain::Error) -> Flow {
         self.client.say_no(&self.namespace, &Refusal::new(error.to_string()));
-        let code = CloseCode::new(error.close_code()).unwrap_or(CloseCode::POLICY);
-        let reason = match code {
-            CloseCode::UNSUPPORTED => "binary message",
-            CloseCode::INVALID_PAYLOAD => "invalid message",
-            _ => "limit exceeded",
-        };
-        self.status = Some((code, reason));
-        self.client.violated(error, DisconnectReason::ForcedClose)
+        tracing::debug!(target: "socket.io:client", %error, "the session ends");
+        self.client.server.core.counters.violations.count();
+        ControlFlow::Break(ending::of_plain(error))
     }
 
     /// Ends the connection with its one socket, and finds the words for its end.
-    fn settle(&mut self, flow: Flow) -> Flow {
+    fn settle(&self, flow: Flow) -> Flow {
         let gone = self.client.sockets.is_empty()
             && self.client.finding.as_ref().is_none_or(|waiting| waiting.is_empty());
-        if self.status.is_some() || (flow.is_continue() && !gone) {
-            return flow;
+        match flow {
+            ControlFlow::Continue(()) if !gone => flow,
+            ControlFlow::Break(ending) if ending.status().is_some() => flow,
+            _ if gone && self.client.refused => ControlFlow::Break(ending::REFUSED),
+            _ => ControlFlow::Break(ending::DISCONNECTED),
         }
-        self.status = if gone && self.client.refused {
-            Some((CloseCode::POLICY, "refused"))
-        } else {
-            let left = gone.then_some(DisconnectReason::ServerNamespaceDisconnect);
-            self.client.reason.or(left).map(|reason| match reason {
-                DisconnectReason::ServerNamespaceDisconnect => (CloseCode::NORMAL, reason.as_str()),
-                reason => (CloseCode::POLICY, reason.as_str()),
-            })
-        };
-        if flow.is_break() { flow } else { ControlFlow::Break(CloseReason::ForcedClose) }
     }
 }
 
@@ -114,10 +99,6 @@ impl Handler for PlainClient {
 
     fn intake(&self) -> Intake {
         self.client.intake()
-    }
-
-    fn farewell(&self) -> Option<(CloseCode, Cow<'static, str>)> {
-        self.status.map(|(code, reason)| (code, reason.into()))
     }
 
     fn closed(&mut self, now: u64, reason: CloseReason) {

@@ -10,7 +10,7 @@ use sockeye_engineio::{CloseReason, Revision, Sid, Transport};
 use sockeye_hub::Packet;
 use sockeye_net::Wired;
 use sockeye_outbox::{Class, Refused};
-use sockeye_transport::{Entry, Handshake, Shared};
+use sockeye_transport::{Ending, Entry, Handshake, Shared};
 use tokio::sync::watch;
 
 use super::connection::Message;
@@ -83,7 +83,7 @@ impl Sender {
                 if self.queue(message, compress).is_ok() {
                     return Ok(());
                 }
-                self.session.discard(CloseReason::TransportError);
+                self.session.discard(Ending::TOO_SLOW);
                 Err(SendError::SlowConsumer)
             }
         }
@@ -166,7 +166,7 @@ impl Sender {
     }
 
     pub(super) fn end(&self, reason: CloseReason) {
-        self.session.close(reason);
+        self.session.close(Ending::of(reason));
     }
 
     /// There is room again for what the client sends.

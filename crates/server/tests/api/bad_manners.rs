@@ -22,7 +22,7 @@ async fn too_many_namespaces() {
         peer.send_text(&format!("40/{n},")).await;
         match peer.recv().await {
             Message::Text(text) => assert!(text.starts_with(&format!("40/{n},{{")), "{text}"),
-            Message::Close(1005) => break,
+            Message::Close(1008) => break,
             other => panic!("{other:?}"),
         }
         joined += 1;
@@ -50,7 +50,7 @@ async fn names_of_namespaces_that_are_too_long() {
     let mut judge = Judge::new(Face::Own).await;
     let name = "n".repeat(5000);
     for text in [format!("40/{name},"), format!("40/{name}"), format!("42/{name},[\"e\"]")] {
-        judge.expect(&Offence::packet(&text, &[]), 1005, "forced close").await;
+        judge.expect(&Offence::packet(&text, &[]), 1008, "forced close").await;
     }
     judge.finish().await;
 }
@@ -76,7 +76,7 @@ async fn json_that_is_nested_deeply() {
                 Message::Text(text) if text.starts_with("430[") => peer.expect_text("431[]").await,
                 Message::Text(text) => assert_eq!(text, "431[]", "{event} {open}"),
                 // Or it is refused altogether.
-                Message::Close(1005) => {}
+                Message::Close(1002) => {}
                 other => panic!("{event} {open}: {other:?}"),
             }
         }
@@ -98,8 +98,8 @@ async fn an_offender_who_goes_on_is_cut_off() {
     let server = serve(Server::builder().namespace(namespace)).await;
     for (offence, code) in [
         (frame(0x83, b""), Message::Close(1002)),
-        (text_frame("42[\"connect\"]"), Message::Close(1005)),
-        (text_frame("x"), Message::Close(1005)),
+        (text_frame("42[\"connect\"]"), Message::Close(1002)),
+        (text_frame("x"), Message::Close(1002)),
     ] {
         let (mut peer, _) = Peer::socketio(server.address).await;
         peer.send_bytes(&[offence, text_frame("420[\"after\"]").repeat(100)].concat()).await;
@@ -163,7 +163,7 @@ async fn connecting_and_leaving_without_end() {
     peer.try_send_bytes(&text_frame("420[\"sync\"]")).await;
     // Whether it is refused or held back is the server's choice.
     let end = peer.recv().await;
-    assert!(end == Message::Close(1005) || end == Message::Text("430[]".to_owned()), "{end:?}");
+    assert!(end == Message::Close(1008) || end == Message::Text("430[]".to_owned()), "{end:?}");
     let mut running = 0;
     while started.try_next().is_some() {
         running += 1;

@@ -90,7 +90,7 @@ async fn clients_that_poll_are_told() {
     let (client, _) = Polling::socketio(server.address).await;
     let io = server.io.clone();
     let draining = tokio::spawn(async move { io.drain(Duration::from_millis(100)).await });
-    assert_eq!(client.poll().await, "1");
+    assert_eq!(client.poll().await, "1server shutting down");
     within(draining).await.unwrap();
     reasons.expect(["server shutting down"]).await;
 }

@@ -184,7 +184,7 @@ async fn a_namespace_is_asked_for_with_a_query_and_answered_without_data() {
     peer.send_text(&format!("40/n?long={},", "x".repeat(5000))).await;
     peer.expect_text("40/n,").await;
     peer.send_text(&format!("40/{},", "n".repeat(512))).await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1008).await;
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn a_client_that_joins_nothing_is_closed() {
     let mut peer = Peer::websocket(server.address, WEBSOCKET).await;
     assert!(peer.recv_text().await.starts_with('0'));
     peer.expect_text("44\"members only\"").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1008).await;
 }
 
 fn echoing() -> Namespace {

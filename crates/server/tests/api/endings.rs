@@ -1,7 +1,10 @@
 //! DISCONNECT both ways, and how a connection ends: what is on the wire, and what the sockets are told.
 
+use std::time::Duration;
+
 use sockeye_server::{Namespace, Server};
 use sockeye_testkit::peer::{Message, Peer};
+use sockeye_testkit::polling::Polling;
 
 use crate::harness::{FACES, root, serve, sync, with_reasons, with_sockets};
 
@@ -91,4 +94,58 @@ async fn what_ends_a_connection_and_what_its_sockets_are_told() {
         let (mut peer, _) = Peer::socketio(server.address).await;
         sync(&mut peer).await;
     }
+}
+
+/// What only the server knows: Node's official client shows it in its details, Sockeye's as `details.reason`.
+#[tokio::test]
+async fn a_client_that_the_server_ends_is_told_why() {
+    let offences = [
+        ("x", 1002, "parse error"),
+        ("2", 1002, "transport error"),
+        ("4x", 1002, "invalid packet"),
+        ("42[\"connect\"]", 1002, "reserved event name"),
+        ("bAQI=", 1002, "unexpected attachment"),
+        ("42/other,[\"e\"]", 1002, "packet for a namespace that is not joined"),
+        ("40", 1002, "namespace joined twice"),
+        ("44{}", 1002, "packet that only servers send"),
+        ("4599-[\"e\"]", 1008, "too many attachments"),
+        ("451-[\"e\",{\"_placeholder\":true,\"num\":0}]", 1008, "attachment timeout"),
+    ];
+    let (namespace, mut reasons) = with_reasons(root());
+    let builder = Server::builder().namespace(namespace).max_attachments(10);
+    let builder = builder.attachment_timeout(Duration::from_millis(100));
+    let server = serve(builder.connect_timeout(Duration::from_millis(500))).await;
+    for (packet, code, words) in offences {
+        let (mut peer, _) = Peer::socketio(server.address).await;
+        peer.send_text(packet).await;
+        peer.expect_close(code).await;
+        assert_eq!(peer.farewell(), words, "{packet}");
+        reasons.next().await;
+
+        let (client, _) = Polling::socketio(server.address).await;
+        let mut poll = client.begin_poll().await;
+        client.post(packet).await;
+        assert_eq!(poll.recv_http().await.text(), format!("1{words}"), "{packet}");
+        reasons.next().await;
+    }
+    let mut peer = Peer::engineio(server.address).await;
+    peer.expect_close(1008).await;
+    assert_eq!(peer.farewell(), "no namespace joined in time");
+    reasons.expect_nothing();
+}
+
+/// Where the application ends a session there is nothing to add: its words come before.
+#[tokio::test]
+async fn what_the_application_ends_is_closed_as_nodes_server_does() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let server = serve(Server::builder().namespace(namespace)).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    sockets.next().await.disconnect_client();
+    peer.expect_text("41").await;
+    peer.expect_close(1005).await;
+
+    let (client, _) = Polling::socketio(server.address).await;
+    sockets.next().await.disconnect_client();
+    assert_eq!(client.poll().await, "41");
+    assert_eq!(client.poll().await, "1");
 }

@@ -56,7 +56,7 @@ async fn a_client_without_pong_is_given_up() {
         peer.expect_text("2").await;
         reasons.expect(["ping timeout"]).await;
         assert_took(since, INTERVAL + TIMEOUT);
-        peer.expect_close(1005).await;
+        peer.expect_close(1001).await;
         assert_eq!(server.clients(), 0);
     }
 }
@@ -68,7 +68,7 @@ async fn a_client_in_no_namespace_is_pinged_too() {
     peer.expect_text("2").await;
     peer.send_text("3").await;
     peer.expect_text("2").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1001).await;
 }
 
 /// Other packets put the end off once, and not for ever.
@@ -84,7 +84,7 @@ async fn a_client_that_talks_but_does_not_pong_is_given_up() {
         match peer.recv().await {
             Message::Text(text) if text == "2" => pings += 1,
             Message::Text(text) => assert_eq!(text, "430[]"),
-            Message::Close(1005) => break,
+            Message::Close(1001) => break,
             other => panic!("{other:?}"),
         }
     }
@@ -116,7 +116,7 @@ async fn a_ping_from_the_client_is_refused() {
     for ping in ["2", "2probe"] {
         let (mut peer, _) = Peer::socketio(server.address).await;
         peer.send_text(ping).await;
-        peer.expect_close(1005).await;
+        peer.expect_close(1002).await;
         reasons.expect(["transport error"]).await;
     }
 }
@@ -149,9 +149,9 @@ async fn a_client_that_joins_nothing_is_closed() {
     let mut refused = Peer::engineio(server.address).await;
     refused.send_text("40/nope,").await;
     refused.expect_text("44/nope,{\"message\":\"Invalid namespace\"}").await;
-    silent.expect_close(1005).await;
+    silent.expect_close(1008).await;
     assert_took(since, CONNECT);
-    refused.expect_close(1005).await;
+    refused.expect_close(1008).await;
     reasons.expect_nothing();
     assert_eq!(server.clients(), 0);
 }

@@ -347,7 +347,7 @@ async fn a_closing_server_can_be_polled_to_the_end() {
             peer = Peer::connect(server.address).await;
         }
         peer.send_bytes(poll.as_bytes()).await;
-        assert_eq!(peer.recv_http().await.text(), "42[\"last\"]\u{1e}1");
+        assert_eq!(peer.recv_http().await.text(), "42[\"last\"]\u{1e}1server shutting down");
 
         within(closing).await.unwrap();
         peer.expect_eof().await;
@@ -379,7 +379,7 @@ async fn a_client_whose_listener_is_gone_can_poll_to_the_end() {
     assert_eq!(within(socket.closed()).await, DisconnectReason::ServerShuttingDown);
     assert!(TcpStream::connect(address).await.is_err());
     peer.send_bytes(poll.as_bytes()).await;
-    assert_eq!(peer.recv_http().await.text(), "42[\"last\"]\u{1e}1");
+    assert_eq!(peer.recv_http().await.text(), "42[\"last\"]\u{1e}1server shutting down");
     peer.expect_eof().await;
     within(io.close()).await;
 }

@@ -46,7 +46,7 @@ async fn a_broken_packet_is_a_violation() {
     let server = serve(Server::builder().namespace(root())).await;
     let (mut peer, _) = Peer::socketio(server.address).await;
     peer.send_text("4broken").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1002).await;
     assert_eq!(server.metrics().violations, 1);
 }
 

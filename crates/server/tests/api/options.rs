@@ -779,7 +779,7 @@ async fn attachments_may_have_so_many_bytes_together_and_no_more() {
         peer.send_text(event).await;
         peer.send_binary(&[1; 60]).await;
         peer.send_binary(&[1; 41]).await;
-        peer.expect_close(1005).await;
+        peer.expect_close(1008).await;
         reasons.next().await;
         assert_eq!(server.metrics().violations, 1, "{face:?}");
     }
@@ -806,7 +806,7 @@ async fn a_client_may_be_in_so_many_namespaces_and_no_more() {
         peer.join("/b").await;
         sync(&mut peer).await;
         peer.send_text("40/c,").await;
-        peer.expect_close(1005).await;
+        peer.expect_close(1008).await;
         until(|| server.metrics().violations == 1).await;
         assert_eq!(server.clients(), 0, "{face:?}");
     }

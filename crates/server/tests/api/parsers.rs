@@ -75,7 +75,7 @@ async fn what_the_parser_cannot_read_ends_the_session() {
     for wrong in [&b"\xc1"[..], b"\x82\xa4type\x05\xa3nsp\xa1/"] {
         let mut peer = msgpack(server.address).await;
         peer.send_binary(wrong).await;
-        peer.expect_close(1005).await;
+        peer.expect_close(1002).await;
     }
     until(|| server.of("/").unwrap().sockets().is_empty()).await;
 }
@@ -140,7 +140,7 @@ async fn a_parser_that_panics_costs_its_own_client_a_packet() {
     peer.expect_text("4!2[\"e\",\"calm\"]").await;
     // What it cannot read because it panics ends the client in good order, as what is malformed does.
     peer.send_text("4!2[\"panic\"]").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1002).await;
     sync(&mut native).await;
     assert_eq!(server.metrics().violations, 1);
     // Nor does it keep the next parser from being asked.

@@ -221,7 +221,7 @@ async fn a_closing_server_answers_the_polls_that_wait_and_opens_no_sessions() {
     let io = server.io.clone();
     let closing = tokio::spawn(async move { io.close().await });
     reasons.expect(["server shutting down"]).await;
-    assert_eq!(poll.recv_http().await.text(), "1");
+    assert_eq!(poll.recv_http().await.text(), "1server shutting down");
     within(closing).await.unwrap();
     assert_eq!(server.clients(), 0);
 }
@@ -240,7 +240,7 @@ async fn a_closing_server_says_all_it_has_to_say_in_the_last_poll() {
         io.emit("last words", ()).unwrap();
         io.close().await;
     });
-    assert_eq!(poll.recv_http().await.text(), "42[\"last words\"]\u{1e}1");
+    assert_eq!(poll.recv_http().await.text(), "42[\"last words\"]\u{1e}1server shutting down");
 }
 
 #[tokio::test]
@@ -341,7 +341,7 @@ async fn a_client_without_pong_is_given_up_in_time() {
     let mut last = client.begin_poll().await;
     reasons.expect(["ping timeout"]).await;
     assert!(answered.elapsed() + Duration::from_millis(20) >= INTERVAL + TIMEOUT);
-    assert_eq!(last.recv_http().await.text(), "1");
+    assert_eq!(last.recv_http().await.text(), "1ping timeout");
 }
 
 #[tokio::test]

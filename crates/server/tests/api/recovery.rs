@@ -359,7 +359,8 @@ async fn the_old_socket_is_put_out_and_has_no_say_any_more() {
     let (mut peer, now) = again(server.address, &past).await;
     assert_eq!(now.sid, past.sid);
     old.expect_text("41").await;
-    old.expect_close(1005).await;
+    old.expect_close(1008).await;
+    assert_eq!(old.farewell(), "recovered by another connection");
     reasons.expect(["server namespace disconnect"]).await;
     assert!(!old_socket.is_connected());
     // A handle of the old one is as good as one of the new one for who wants to tell it something.

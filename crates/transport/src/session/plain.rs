@@ -2,18 +2,15 @@
 //! [JSON in WebSocket messages](sockeye_socketio::plain).
 //!
 //! It is a [`Session`] as any other, but for what Engine.IO would do: nothing is said at its opening,
-//! messages go to the handler as they are, the heartbeat is WebSocket's own, and its end has a status code,
-//! since the client has no other way to learn why.
+//! messages go to the handler as they are, and the heartbeat is WebSocket's own.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
 
-use sockeye_engineio::CloseReason;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired};
 use sockeye_outbox::Outbox;
-use sockeye_websocket::{self as websocket, CloseCode};
+use sockeye_websocket as websocket;
 
 use super::Session;
 use crate::entry::Entry;
@@ -26,29 +23,6 @@ impl<H: Handler> Plain<H> {
     pub(crate) fn new(session: Session<H>) -> Self {
         Self(session)
     }
-
-    /// Adds to an end its status.
-    fn follow(&self, flow: ControlFlow<Close>) -> ControlFlow<Close> {
-        flow.map_break(|_| {
-            let farewell = self.0.handler.farewell();
-            Close { status: farewell.or_else(|| self.0.shared.close_reason().map(status)) }
-        })
-    }
-}
-
-/// What a client is told of an end that the handler has no words for.
-fn status(reason: CloseReason) -> (CloseCode, Cow<'static, str>) {
-    let code = match reason {
-        CloseReason::ServerShuttingDown | CloseReason::PingTimeout => CloseCode::GOING_AWAY,
-        // It did not take what it was sent: other failures of a transport are not told to anybody.
-        CloseReason::TransportError => {
-            return (CloseCode::POLICY, "too slow a consumer".into());
-        }
-        CloseReason::ForcedClose | CloseReason::TransportClose | CloseReason::ParseError => {
-            CloseCode::NORMAL
-        }
-    };
-    (code, reason.as_str().into())
 }
 
 impl<H: Handler> Protocol for Plain<H> {
@@ -72,8 +46,7 @@ impl<H: Handler> Protocol for Plain<H> {
 
     fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
         self.0.announce();
-        let flow = self.0.begin(now, cx);
-        self.follow(flow)
+        self.0.begin(now, cx)
     }
 
     /// Whatever it is, the peer lives.
@@ -95,13 +68,11 @@ impl<H: Handler> Protocol for Plain<H> {
             Message::Binary(bytes) => self.0.handler.receive_binary(now, bytes, cx),
         };
         self.0.note_intake(now);
-        let flow = self.0.follow(flow);
-        self.follow(flow)
+        self.0.follow(flow)
     }
 
     fn work(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
-        let flow = self.0.work(now, cx);
-        self.follow(flow)
+        self.0.work(now, cx)
     }
 
     fn encode(&mut self, entry: Entry, cork: &mut Cork) {
@@ -113,8 +84,7 @@ impl<H: Handler> Protocol for Plain<H> {
     }
 
     fn handle_timeout(&mut self, now: u64) -> ControlFlow<Close> {
-        let flow = self.0.handle_timeout(now);
-        self.follow(flow)
+        self.0.handle_timeout(now)
     }
 
     fn intake(&self) -> Intake {
