@@ -364,6 +364,7 @@ async fn the_old_socket_is_put_out_and_has_no_say_any_more() {
     reasons.expect(["server namespace disconnect"]).await;
     assert!(!old_socket.is_connected());
     // A handle of the old one is as good as one of the new one for who wants to tell it something.
+    old_socket.broadcast().emit("to the others", ()).unwrap();
     old_socket.emit("by the old handle", ()).unwrap();
     old_socket.try_emit("by the old handle", ()).unwrap();
     old_socket.join("blue");
