@@ -374,13 +374,8 @@ impl<P: Protocol> Driver<P> {
                 Phase::Draining(close) if last => {
                     let limits = self.protocol.limits().clone();
                     let status = close.status.as_ref().map(|(code, reason)| (*code, &**reason));
-                    self.websocket.close(
-                        now,
-                        &limits,
-                        status,
-                        masks::fresh_for(self.role),
-                        cork.buffer(),
-                    );
+                    let mask = masks::fresh_for(self.role);
+                    self.websocket.close(now, &limits, status, mask, cork.buffer());
                     self.phase = Phase::Closing;
                     self.deadline = now.saturating_add(limits.close_timeout);
                 }
