@@ -80,7 +80,7 @@ pub struct Metrics {
     /// Events from clients, to sockets that are there.
     pub events_received: u64,
     /// Events that were emitted, those of other servers included. One to many sockets counts once: of how
-    /// many packets it became, [`volume`](Self::volume) tells.
+    /// many packets it became, [`volume`](EngineMetrics::volume) tells.
     pub events_emitted: u64,
     /// Answers that clients were asked for.
     pub acks: AckCounts,
