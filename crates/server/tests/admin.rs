@@ -363,7 +363,7 @@ async fn where_clients_can_be_recovered_admins_are_not() {
     assert_eq!((&gone[0], &gone[1]), (&json!("/"), &reply["sid"]));
     assert_eq!(page.event("socket_connected").await[0]["id"], reply["sid"]);
     peer.expect_text("41").await;
-    peer.expect_close(1005).await;
+    peer.expect_close(1008).await;
     // And is said once.
     io.emit("event", ()).unwrap();
     again.recv_text().await;

@@ -371,7 +371,7 @@ fn a_client_that_polls_hears_the_end() {
     let sid = &opened["0{\"sid\":\"".len()..][..20];
     process.signal("INT");
     assert_eq!(process.stdout(), "Closing 1 connection.");
-    assert_eq!(get(address, &format!("{HANDSHAKE}&sid={sid}"), "").body, b"1");
+    assert_eq!(get(address, &format!("{HANDSHAKE}&sid={sid}"), "").body, b"1server shutting down");
     let well = End { code: Some(0), stdout: vec![], stderr: vec![] };
     assert_eq!(process.end(), well);
 }

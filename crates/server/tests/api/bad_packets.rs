@@ -104,7 +104,6 @@ async fn packets_that_are_not_socket_io() {
             "45[\"e\"]",
             "45-[\"e\"]",
             "450-[\"e\"]",
-            "4599999999999999999999-[\"e\"]",
             "45x-[\"e\"]",
             "451[\"e\"]",
             "451.5-[\"e\"]",
@@ -116,7 +115,7 @@ async fn packets_that_are_not_socket_io() {
         for case in cases {
             judge.expect(&Offence::packet(case, &[]), 1002, "forced close").await;
         }
-        for case in ["4511-[\"e\"]", "4611-0[1]"] {
+        for case in ["4511-[\"e\"]", "4599999999999999999999-[\"e\"]", "4611-0[1]"] {
             judge.expect(&Offence::packet(case, &[]), 1008, "forced close").await;
         }
         judge.finish().await;
