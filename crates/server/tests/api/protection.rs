@@ -398,8 +398,8 @@ async fn a_client_that_may_not_be_read_from_hears_pings_all_the_same() {
     let server = serve(
         builder()
             .byte_rate(rate)
-            .ping_interval(Duration::from_millis(50))
-            .ping_timeout(Duration::from_millis(200)),
+            .ping_interval(Duration::from_millis(150))
+            .ping_timeout(Duration::from_secs(2)),
     )
     .await;
     let (mut peer, _) = Peer::socketio(server.address).await;
@@ -420,7 +420,7 @@ async fn a_client_that_may_not_be_read_from_hears_pings_all_the_same() {
             }
         }
     }
-    assert!(pings >= 5, "{pings} pings in a second");
+    assert!(pings >= 3, "{pings} pings in a second");
 }
 
 /// One client's speed is no other's business.
