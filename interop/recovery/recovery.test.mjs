@@ -45,6 +45,9 @@ async function stage(t, start, options) {
     return `recovered ${recovered}, on both sides ${socket.recovered === recovered}, the same id ${id === first.id}, \
 rooms ${rooms.filter((room) => room !== id)}, kept ${JSON.stringify(kept)}`;
   };
+  const gone = async (id) => {
+    while (await driver.emitWithAck("is there", path, id));
+  };
   const lose = async () => {
     const lost = next(socket, "disconnect");
     const { id } = socket;
@@ -52,8 +55,7 @@ rooms ${rooms.filter((room) => room !== id)}, kept ${JSON.stringify(kept)}`;
     await lost;
     socket.disconnect(); // no attempts of its own meanwhile
     // Between two polls, no server notices: ours recovers the client all the same, npm's once the ping timeout is over.
-    const noticed = options.transports[0] === "websocket";
-    while (noticed && (await driver.emitWithAck("is there", path, id)));
+    if (options.transports[0] === "websocket") await gone(id);
     network.mend();
   };
   const comeBack = async () => {
@@ -65,7 +67,7 @@ rooms ${rooms.filter((room) => room !== id)}, kept ${JSON.stringify(kept)}`;
     await say(["end"]);
     heard.push(line);
   };
-  return { server, network, socket, driver, emit, say, heard, first, lose, comeBack };
+  return { server, network, socket, driver, emit, say, heard, first, gone, lose, comeBack };
 }
 
 // These ask the namespace `/`, or are refused there.
@@ -142,9 +144,11 @@ const parts = {
     socket._lastOffset = "no offset";
     await comeBack();
   },
-  async "who left is not recovered"({ socket, emit, say, comeBack }) {
+  async "who left is not recovered"({ socket, emit, say, gone, comeBack }) {
     await say(["heard"]);
+    const { id } = socket;
     socket.disconnect();
+    await gone(id);
     await emit(["missed"]);
     await comeBack();
   },
