@@ -52,9 +52,14 @@ impl Cork {
         if bytes.len() - from < SHARE_FROM {
             self.flat.extend_from_slice(&bytes[from..]);
         } else {
-            self.shared_bytes += bytes.len() - from;
-            self.shared.push((self.flat.len(), bytes.slice(from..)));
+            self.share(bytes.slice(from..));
         }
+    }
+
+    /// Appends bytes without copying them.
+    pub(crate) fn share(&mut self, bytes: Bytes) {
+        self.shared_bytes += bytes.len();
+        self.shared.push((self.flat.len(), bytes));
     }
 
     /// All that was put in, in one piece: copied only if there is something that was not.

@@ -69,8 +69,8 @@ pub struct Driver<P: Protocol> {
     input: Input,
     websocket: websocket::Connection,
     protocol: P,
-    /// Input that was read, and from where on it is not judged yet.
-    unread: Option<(Box<[u8]>, usize)>,
+    /// Input that was read, and from where on it is not judged yet. Boxed, because it is hardly ever there.
+    unread: Option<Box<(Box<[u8]>, usize)>>,
     /// Taken only while it is written to.
     output: Option<Output>,
     role: Role,
@@ -132,7 +132,7 @@ impl<P: Protocol> Driver<P> {
             input,
             websocket,
             protocol,
-            unread: (!leftover.is_empty()).then(|| (leftover.into(), 0)),
+            unread: (!leftover.is_empty()).then(|| Box::new((leftover.into(), 0))),
             output: Some(output),
             role,
             jam: None,
@@ -239,11 +239,12 @@ impl<P: Protocol> Driver<P> {
                 // What is there so far is written first.
                 return Stop::Again;
             }
-            if let Some((mut unread, from)) = self.unread.take() {
-                let judged =
-                    from + self.judge(now, cx, &mut unread[from..], cork, inflater, &mut budget);
-                if judged < unread.len() && !self.ended {
-                    self.unread = Some((unread, judged));
+            if let Some(mut unread) = self.unread.take() {
+                let (bytes, judged) = &mut *unread;
+                let rest = &mut bytes[*judged..];
+                *judged += self.judge(now, cx, rest, cork, inflater, &mut budget);
+                if *judged < bytes.len() && !self.ended {
+                    self.unread = Some(unread);
                 }
                 if budget.is_spent() {
                     return Stop::Again;
@@ -262,7 +263,7 @@ impl<P: Protocol> Driver<P> {
                     let input = &mut receive[..count];
                     let judged = self.judge(now, cx, input, cork, inflater, &mut budget);
                     if judged < count {
-                        self.unread = Some((input[judged..].into(), 0));
+                        self.unread = Some(Box::new((input[judged..].into(), 0)));
                     }
                     if budget.is_spent() {
                         return Stop::Again;
@@ -353,10 +354,10 @@ impl<P: Protocol> Driver<P> {
         let mut unreleased = std::mem::take(&mut cork.counted);
         let mut notified = false;
         let mut released = 0;
+        let mut batch: SmallVec<[P::Entry; BATCH]> = SmallVec::new();
         loop {
             let mut last = false;
             while cork.len() < FULL {
-                let mut batch: SmallVec<[P::Entry; BATCH]> = SmallVec::new();
                 let outbox = self.protocol.outbox();
                 let taken = outbox.poll_take(cx, released, FULL - cork.len(), &mut batch);
                 released = 0;
@@ -365,7 +366,8 @@ impl<P: Protocol> Driver<P> {
                 if batch.is_empty() {
                     break;
                 }
-                for entry in batch {
+                // Drained where it is: to iterate over it by value would be to copy it whole.
+                for entry in batch.drain(..) {
                     unreleased += entry.bytes();
                     self.protocol.encode(entry, cork);
                 }

@@ -85,8 +85,8 @@ pub fn flush<E: Entry>(
         return;
     }
     let mut released = 0;
+    let mut batch: SmallVec<[E; BATCH]> = SmallVec::new();
     for _ in 0..ROUNDS {
-        let mut batch: SmallVec<[E; BATCH]> = SmallVec::new();
         let last = outbox.take(released, FULL, &mut batch);
         if last {
             outbox.wake();
@@ -95,7 +95,7 @@ pub fn flush<E: Entry>(
             return;
         }
         let mut bytes = 0;
-        for entry in batch {
+        for entry in batch.drain(..) {
             bytes += entry.bytes();
             encode(entry, cork);
         }

@@ -230,6 +230,15 @@ async fn what_opens_no_websocket_is_told_why() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_read_from_has_to_wait() {
+    is_read_from_and_not().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_read_from_on_another_thread_goes_on_where_it_had_to_wait() {
+    is_read_from_and_not().await;
+}
+
+async fn is_read_from_and_not() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let options = Options { max_unread_bytes: 4096, ..Options::default() };
     let server = Server::builder(move |socket: WebSocket| {

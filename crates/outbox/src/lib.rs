@@ -161,10 +161,11 @@ impl<E: Entry> Outbox<E> {
         if inner.phase != Phase::Open {
             return Err(Refused::Sealed(entry));
         }
-        if !inner.admits(entry.bytes(), class, self.limit) {
+        let bytes = entry.bytes();
+        if !inner.admits(bytes, class, self.limit) {
             return Err(Refused::Full(entry));
         }
-        Ok(inner.queue_up(entry))
+        Ok(inner.queue_up(entry, bytes))
     }
 
     /// Wakes the driver.
@@ -192,7 +193,7 @@ impl<E: Entry> Outbox<E> {
         if !inner.admits(bytes, Class::Data, self.limit) {
             return wait(inner, cx);
         }
-        let first = slot.take().is_some_and(|entry| inner.queue_up(entry));
+        let first = slot.take().is_some_and(|entry| inner.queue_up(entry, bytes));
         drop(inner);
         if first {
             self.wake();
@@ -384,8 +385,8 @@ impl<E: Entry> Inner<E> {
     }
 
     /// Whether it is the first in the queue.
-    fn queue_up(&mut self, entry: E) -> bool {
-        self.bytes = self.bytes.saturating_add(entry.bytes());
+    fn queue_up(&mut self, entry: E, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.first.is_none() {
             self.first = Some(entry);
             return true;
@@ -415,15 +416,18 @@ impl<E: Entry> Inner<E> {
 
     /// Whether nothing will ever follow what was moved.
     fn take(&mut self, max_bytes: usize, batch: &mut impl Extend<E>) -> bool {
-        let mut portion = 0;
-        for taken in 0..BATCH {
-            let Some(entry) = &self.first else { break };
-            portion += entry.bytes();
-            if portion > max_bytes && taken > 0 {
-                break;
+        if let Some(first) = &self.first {
+            let mut portion = first.bytes();
+            batch.extend(self.first.take());
+            if let Some(queue) = &mut self.queue {
+                let fits = |entry: &&E| {
+                    portion += entry.bytes();
+                    portion <= max_bytes
+                };
+                let count = queue.iter().take(BATCH - 1).take_while(fits).count();
+                batch.extend(queue.drain(..count));
+                self.first = queue.pop_front();
             }
-            let next = self.queue.as_mut().and_then(|queue| queue.pop_front());
-            batch.extend(mem::replace(&mut self.first, next));
         }
         let empty = self.first.is_none();
         if empty {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::{
     close::{CloseCode, MAX_REASON},
     copy,
-    head::{Head, MAX_CONTROL_PAYLOAD, MAX_HEAD, OpCode},
+    head::{FIN, Head, LEN_U16, MAX_CONTROL_PAYLOAD, MAX_HEAD, OpCode},
     mask,
 };
 
@@ -17,6 +17,12 @@ use crate::{
 /// [`MAX_CONTROL_PAYLOAD`] bytes.
 #[inline]
 pub fn append(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+    // Most frames are short, and half of a short one's cost would be its head.
+    if let Ok(len @ ..LEN_U16) = u8::try_from(payload.len()) {
+        out.reserve(2 + payload.len());
+        out.extend_from_slice(&[FIN | opcode as u8, len]);
+        return out.extend_from_slice(payload);
+    }
     append_with(out, Head::new(opcode, payload.len() as u64), payload);
 }
 

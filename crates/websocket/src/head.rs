@@ -17,9 +17,9 @@ pub const MAX_SERVER_HEAD: usize = 10;
 /// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
-const LEN_U16: u8 = 126;
+pub(crate) const LEN_U16: u8 = 126;
 const LEN_U64: u8 = 127;
 
 /// What a frame is for (RFC 6455 §5.2, §11.8).

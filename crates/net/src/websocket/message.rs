@@ -112,6 +112,10 @@ impl Message {
             protocol::Message::Text(Owned(text)) => Self::Text(text.into()),
             protocol::Message::Binary(Owned(bytes)) => Self::Binary(bytes.into()),
             protocol::Message::Binary(Borrowed(bytes)) => Self::Binary(copy(bytes)),
+            protocol::Message::Text(Borrowed(text)) if text.len() > SMALL => {
+                // What is text already need not be judged again.
+                Self::Text(sockeye_websocket::copy::text(text).into())
+            }
             protocol::Message::Text(Borrowed(text)) => {
                 let bytes = copy(text.as_bytes());
                 Self::Text(ByteString::try_from(bytes).expect("a copy of text is text"))
@@ -192,6 +196,9 @@ mod tests {
 
         let large = vec![7; SMALL + 1];
         assert_eq!(keep(&large).as_bytes(), large);
+        let long = "\u{1F426}".repeat(SMALL);
+        let text = Message::keep(protocol::Message::Text(long.as_str().into()));
+        assert_eq!(text.as_text(), Some(&*long));
         let whole = keep(b"");
         assert!(whole.is_empty());
     }

@@ -14,7 +14,7 @@ use sockeye_websocket::{self as core, Limits};
 
 use super::ending::Why;
 use super::message::Message;
-use super::shared::{Outgoing, Shared};
+use super::shared::{Outgoing, Received, Shared};
 use crate::cork::Cork;
 use crate::driver::Driver;
 use crate::io::Io;
@@ -29,12 +29,11 @@ pub(crate) struct Plain {
     shared: Arc<Shared>,
     handling: Option<Handling>,
     deflate: Option<Params>,
+    received: Received,
     /// When the peer was last heard of.
     heard: u64,
     /// Whether a ping was sent since, at the time when it was due.
     pinged: bool,
-    /// Nobody takes what came, and so nothing was read since: what the peer may have said by then is not known.
-    stalled: bool,
 }
 
 impl Plain {
@@ -43,7 +42,18 @@ impl Plain {
         deflate: Option<Params>,
         handling: Option<Handling>,
     ) -> Self {
-        Self { shared, deflate, handling, heard: 0, pinged: false, stalled: false }
+        let received = Received::new(&shared.options);
+        Self { shared, deflate, handling, received, heard: 0, pinged: false }
+    }
+
+    /// Somebody else may have made room in the inbox: then the peer is read from again, and has been heard of.
+    fn look_for_room(&mut self, now: u64) {
+        if self.received.intake() == Intake::Stalled {
+            self.shared.deliver(&mut self.received);
+            if self.received.intake() == Intake::Open {
+                self.heard(now);
+            }
+        }
     }
 
     fn follow_asked(&self) -> ControlFlow<Close> {
@@ -125,26 +135,24 @@ impl Protocol for Plain {
         _: &mut Context<'_>,
     ) -> ControlFlow<Close> {
         self.shared.set_busy(now);
-        self.stalled = self.shared.deliver(Message::keep(message));
+        self.received.push(Message::keep(message));
         ControlFlow::Continue(())
     }
 
     fn work(&mut self, now: u64, _: &mut Context<'_>) -> ControlFlow<Close> {
-        if self.stalled && self.shared.intake() == Intake::Open {
-            self.stalled = false;
-            self.heard(now);
-        }
+        self.look_for_room(now);
         self.follow_asked()
     }
 
-    fn dispatch(&mut self, _: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
-        self.shared.wake_reader(cx);
+    fn dispatch(&mut self, now: u64, cx: &mut Context<'_>) -> ControlFlow<Close> {
+        self.shared.deliver_and_wake(&mut self.received, cx);
         self.handle(cx);
+        self.look_for_room(now);
         self.follow_asked()
     }
 
     fn encode(&mut self, entry: Outgoing, cork: &mut Cork) {
-        self.shared.encode(&entry, cork);
+        self.shared.encode(entry, cork);
     }
 
     fn poll_timeout(&self) -> Option<u64> {
@@ -158,8 +166,8 @@ impl Protocol for Plain {
         if self.next_idle().is_some_and(|due| due <= now) {
             self.shared.end(Why::IdleTimeout);
         } else if self.next_beat().is_some_and(|due| due <= now) {
-            if self.pinged && self.stalled {
-                // Its pong may have come. Pings go on: it may wait for them.
+            if self.pinged && self.intake() == Intake::Stalled {
+                // Nobody takes what came, so nothing is read: its pong may have come. Pings go on: it may wait for them.
                 self.heard(now);
             } else if self.pinged {
                 self.shared.end(Why::PongTimeout);
@@ -173,7 +181,7 @@ impl Protocol for Plain {
     }
 
     fn intake(&self) -> Intake {
-        self.shared.intake()
+        self.received.intake()
     }
 
     fn is_answering(&mut self) -> bool {
@@ -181,6 +189,7 @@ impl Protocol for Plain {
     }
 
     fn closed(&mut self, _: u64, cause: Option<Cause>) {
+        self.shared.deliver(&mut self.received);
         self.shared.ended(cause.map_or(Why::Lost(None), Why::caused));
     }
 

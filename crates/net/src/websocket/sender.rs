@@ -82,12 +82,7 @@ impl Sender {
     /// [`SendError::Closed`] hands the message back.
     pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let mut slot = Some(Outgoing::Message(message.into()));
-        let pushed = poll_fn(|cx| {
-            if self.shared.is_closing() {
-                return Poll::Ready(Err(()));
-            }
-            self.shared.outbox().poll_push(cx, &mut slot)
-        });
+        let pushed = poll_fn(|cx| self.shared.outbox().poll_push(cx, &mut slot));
         match (pushed.await, slot) {
             (Err(()), Some(entry)) => Err(SendError::Closed(entry.into_message())),
             _ => Ok(()),
@@ -113,9 +108,6 @@ impl Sender {
     }
 
     fn push(&self, entry: Outgoing, class: Class) -> Result<(), Refused<Outgoing>> {
-        if self.shared.is_closing() {
-            return Err(Refused::Sealed(entry));
-        }
         let first = self.shared.outbox().push_quietly(entry, class)?;
         self.shared.flush_soon(first);
         Ok(())

@@ -49,6 +49,44 @@ thread_local! {
     static QUEUE: Cell<Option<Inbox>> = const { Cell::new(None) };
 }
 
+/// Keeps an empty queue for the thread's next connection.
+fn keep(inbox: Inbox) {
+    if inbox.capacity() <= KEEP {
+        QUEUE.set(Some(inbox));
+    }
+}
+
+/// How much fits into an inbox, in [`UNIT`]s.
+fn room(options: &Options) -> u32 {
+    u32::try_from(options.max_unread_bytes / UNIT).unwrap_or(u32::MAX)
+}
+
+/// What the driver has received in the present wake-up: it gets into the inbox at once, under one lock.
+pub(crate) struct Received {
+    messages: Option<Inbox>,
+    /// What the inbox has room for besides these, in [`UNIT`]s, unless somebody takes from it meanwhile.
+    room: u32,
+    /// There was no room when it was last looked for.
+    stalled: bool,
+}
+
+impl Received {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { messages: None, room: room(options), stalled: false }
+    }
+
+    pub(crate) fn push(&mut self, message: Message) {
+        self.room = self.room.saturating_sub(units(&message));
+        self.stalled = self.room == 0;
+        self.messages.get_or_insert_with(|| QUEUE.take().unwrap_or_default()).push_back(message);
+    }
+
+    /// Whether the inbox has room, as far as is known.
+    pub(crate) const fn intake(&self) -> Intake {
+        if self.stalled { Intake::Stalled } else { Intake::Open }
+    }
+}
+
 /// What waits to be written.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
@@ -220,24 +258,34 @@ impl Shared {
         self.busy.store(u32::try_from(now / BUSY_UNIT + 1).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// A message arrived. Whether there is no room for another one.
-    pub(crate) fn deliver(&self, message: Message) -> bool {
-        let mut state = self.state();
-        state.unread = state.unread.saturating_add(units(&message));
-        state.inbox.get_or_insert_with(|| QUEUE.take().unwrap_or_default()).push_back(message);
-        state.stalled = state.unread as usize >= self.options.max_unread_bytes / UNIT;
-        state.stalled
+    /// Puts what was received into the inbox.
+    pub(crate) fn deliver(&self, received: &mut Received) {
+        self.put_in(&mut self.state(), received);
     }
 
-    /// Whether the inbox has room.
-    pub(crate) fn intake(&self) -> Intake {
-        if self.state().stalled { Intake::Stalled } else { Intake::Open }
+    fn put_in(&self, state: &mut State, received: &mut Received) {
+        if let Some(mut messages) = received.messages.take() {
+            let units = messages.iter().map(units).fold(0, u32::saturating_add);
+            state.unread = state.unread.saturating_add(units);
+            state.stalled = state.unread >= room(&self.options);
+            match &mut state.inbox {
+                Some(inbox) => {
+                    inbox.append(&mut messages);
+                    keep(messages);
+                }
+                none => *none = Some(messages),
+            }
+        }
+        received.stalled = state.stalled;
+        received.room = room(&self.options).saturating_sub(state.unread);
     }
 
-    /// Wakes who waits for a message, if there is one; not if that is the caller, who is awake.
-    pub(crate) fn wake_reader(&self, cx: &Context<'_>) {
+    /// The same, and wakes who waits for a message, if there is one; not if that is the caller, who
+    /// is awake.
+    pub(crate) fn deliver_and_wake(&self, received: &mut Received, cx: &Context<'_>) {
         let reader = {
             let mut state = self.state();
+            self.put_in(&mut state, received);
             if state.inbox.is_none() && state.why.is_none() {
                 return;
             }
@@ -274,8 +322,8 @@ impl Shared {
             && std::mem::take(&mut state.stalled);
         let emptied = state.inbox.take_if(|inbox| inbox.is_empty());
         drop(state);
-        if emptied.as_ref().is_some_and(|inbox| inbox.capacity() <= KEEP) {
-            QUEUE.set(emptied);
+        if let Some(inbox) = emptied {
+            keep(inbox);
         }
         if resumed {
             self.outbox.notify();
@@ -315,11 +363,13 @@ impl Shared {
             state.asked = true;
             state.reader.take()
         };
+        // Nothing more is let in, and the driver is woken to close.
         if given_up {
             // It would take what is queued no more than it has so far.
             self.outbox.close();
+        } else {
+            self.outbox.seal();
         }
-        self.outbox.notify();
         if let Some(reader) = reader {
             reader.wake();
         }
@@ -359,6 +409,7 @@ impl Shared {
 
     /// The driver's word that the connection ended.
     pub(crate) fn ended(&self, why: Why) {
+        self.outbox.seal();
         let reader = {
             let mut state = self.state();
             match state.why.as_deref() {
@@ -405,7 +456,7 @@ impl Shared {
     }
 
     /// An entry's frame.
-    pub(crate) fn encode(&self, entry: &Outgoing, cork: &mut Cork) {
+    pub(crate) fn encode(&self, entry: Outgoing, cork: &mut Cork) {
         match (entry, self.role) {
             (Outgoing::Ping, Role::Server) => frame::append(cork.buffer(), OpCode::Ping, b""),
             (Outgoing::Ping, Role::Client) => {
@@ -415,40 +466,39 @@ impl Shared {
                 let compression = &self.options.compression().compression;
                 cork.put(&prepared.frame(self.window(), compression), 0);
             }
-            (Outgoing::Prepared(prepared), _) => self.encode_message(prepared.message(), cork),
+            (Outgoing::Prepared(prepared), _) => {
+                self.encode_message(prepared.message().clone(), cork);
+            }
             (Outgoing::Message(message), _) => self.encode_message(message, cork),
         }
     }
 
-    fn encode_message(&self, message: &Message, cork: &mut Cork) {
+    fn encode_message(&self, message: Message, cork: &mut Cork) {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         let mask = masks::fresh_for(self.role);
-        let compression = &self.options.compression().compression;
-        match (self.window(), mask) {
-            (Some(window), _) if payload.len() >= compression.threshold => {
-                if let Some(compressor) = self.compressor() {
-                    // Entries are encoded one after the other, so nobody waits for it.
-                    let mut compressor = compressor.lock().unwrap_or_else(PoisonError::into_inner);
-                    compressor.append(cork.buffer(), opcode, payload, mask);
-                } else {
-                    prepared::with_compressors(|compressors| {
-                        compressors.append(
-                            cork.buffer(),
-                            window,
-                            compression,
-                            opcode,
-                            payload,
-                            mask,
-                        );
-                    });
-                }
+        if let Some(window) = self.window()
+            && let compression = &self.options.compression().compression
+            && payload.len() >= compression.threshold
+        {
+            let out = cork.buffer();
+            if let Some(compressor) = self.compressor() {
+                // Entries are encoded one after the other, so nobody waits for it.
+                let mut compressor = compressor.lock().unwrap_or_else(PoisonError::into_inner);
+                compressor.append(out, opcode, payload, mask);
+            } else {
+                prepared::with_compressors(|compressors| {
+                    compressors.append(out, window, compression, opcode, payload, mask);
+                });
             }
-            (_, Some(key)) => frame::append_masked(cork.buffer(), opcode, payload, key),
-            (_, None) if payload.len() >= SHARE_FROM => {
+            return;
+        }
+        match mask {
+            Some(key) => frame::append_masked(cork.buffer(), opcode, payload, key),
+            None if payload.len() >= SHARE_FROM => {
                 Head::new(opcode, payload.len() as u64).encode(cork.buffer());
-                cork.put(&message.clone().into_bytes(), 0);
+                cork.share(message.into_bytes());
             }
-            (_, None) => frame::append(cork.buffer(), opcode, payload),
+            None => frame::append(cork.buffer(), opcode, payload),
         }
     }
 
@@ -471,7 +521,7 @@ impl Wired for Shared {
     }
 
     fn flush(&self, cork: &mut Box<Cork>) {
-        wire::flush(&self.outbox, &self.writer, cork, |entry, cork| self.encode(&entry, cork));
+        wire::flush(&self.outbox, &self.writer, cork, |entry, cork| self.encode(entry, cork));
     }
 
     fn wake(&self) {
