@@ -62,6 +62,8 @@ impl Watch {
             target: "socket.io-admin",
             socket = admin.id(), address = %admin.handshake().address(), "an admin connects"
         );
+        // Before the sockets are looked for: who connects behind that is told as news.
+        self.admins.fetch_add(1, Ordering::SeqCst);
         let _ = admin.emit("config", json!({ "supportedFeatures": features }));
         let Some(server) = self.server() else { return };
         if self.mode == Mode::Development {
@@ -75,7 +77,6 @@ impl Watch {
         }
         let sockets: Vec<_> = server.sockets_by_namespace().collect();
         let _ = admin.emit("server_stats", self.identity.stats(&server, Vec::new(), &sockets));
-        self.admins.fetch_add(1, Ordering::SeqCst);
         if !self.gathering.swap(true, Ordering::SeqCst) {
             tokio::spawn(self.clone().gather(Sample::of(&server)));
         }
