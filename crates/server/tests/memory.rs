@@ -169,16 +169,16 @@ fn idle(host: Host) {
 }
 
 #[test]
-fn two_thousand_clients_one_after_another_leave_nothing() {
-    alone("two_thousand_clients_one_after_another_leave_nothing", || {
+fn ten_thousand_clients_one_after_another_leave_nothing() {
+    alone("ten_thousand_clients_one_after_another_leave_nothing", || {
         coming_and_going(&Host::start(Face::Listener, Threads::Two));
     });
 }
 
 #[test]
 #[cfg(feature = "axum")]
-fn two_thousand_clients_one_after_another_leave_nothing_within_axum() {
-    alone("two_thousand_clients_one_after_another_leave_nothing_within_axum", || {
+fn ten_thousand_clients_one_after_another_leave_nothing_within_axum() {
+    alone("ten_thousand_clients_one_after_another_leave_nothing_within_axum", || {
         coming_and_going(&Host::start(Face::Axum, Threads::One));
     });
 }
@@ -206,8 +206,9 @@ fn coming_and_going(host: &Host) {
     host.warm_up();
     (0..WARM_UP).for_each(visit);
     let start = HEAP.quiet();
-    (0..2000).for_each(visit);
-    HEAP.await_level(&start, REMAINDER, "after 2 000 clients");
+    (0..10_000).for_each(visit);
+    // Less than a byte each.
+    HEAP.await_level(&start, 9_999, "after 10 000 clients");
 }
 
 #[test]
@@ -378,6 +379,129 @@ fn ten_thousand_dynamic_namespaces_leave_nothing() {
         let start = HEAP.quiet();
         visits(1600..11_200);
         HEAP.await_level(&start, REMAINDER, "after 10 000 namespaces");
+    });
+}
+
+/// What one client may repeat without end is answered, or passed over, and keeps nothing.
+#[test]
+fn what_one_client_repeats_a_million_times_leaves_nothing() {
+    alone("what_one_client_repeats_a_million_times_leaves_nothing", || {
+        let builder = |builder: ServerBuilder| {
+            builder.namespace(Namespace::matching("/any-{n}")).max_dynamic_namespaces(1)
+        };
+        let host = Host::with(Face::Listener, Threads::One, builder);
+        host.warm_up();
+        let mut client = host.client();
+        repeat(&mut client, 1_000_000, "asking for namespaces that are not there", |n| {
+            let refusal = format!("44/none-{n},{{\"message\":\"Invalid namespace\"}}");
+            ([format!("40/none-{n},"), String::new()], refusal)
+        });
+        repeat(&mut client, 100_000, "asking for namespaces that come to be, and leaving", |n| {
+            let joined = format!("40/any-{n},{{\"sid\":\"{}\"}}", "?".repeat(20));
+            ([format!("40/any-{n},"), format!("41/any-{n},")], joined)
+        });
+        repeat(&mut client, 100_000, "answering what was never asked", |n| {
+            let echo = "420[\"echo\",\"x\"]".to_owned();
+            ([format!("43{n}[1]"), echo], "430[\"x\"]".to_owned())
+        });
+        let mut first = host.client();
+        send(&mut first, 0x81, b"40/any-first,");
+        expect(&mut first, b"40/any-first,");
+        repeat(&mut client, 100_000, "asking for namespaces of which there are enough", |n| {
+            let refusal = format!("44/any-{n},{{\"message\":\"too many namespaces\"}}");
+            ([format!("40/any-{n},"), String::new()], refusal)
+        });
+    });
+}
+
+/// Has a client say the same `count` times, but for its number, and be answered each time (where `?` stands for
+/// any character): nothing of that may stay.
+fn repeat(
+    client: &mut TcpStream,
+    count: usize,
+    what: &str,
+    say: impl Fn(usize) -> ([String; 2], String),
+) {
+    // Not more at a time than the kernel takes: nobody reads meanwhile.
+    const AT_A_TIME: usize = 500;
+    let (mut said, mut due, mut came) = (Vec::new(), Vec::new(), Vec::new());
+    let mut all = |numbers: std::ops::Range<usize>| {
+        for from in numbers.step_by(AT_A_TIME) {
+            said.clear();
+            due.clear();
+            for n in from..from + AT_A_TIME {
+                let (says, hears) = say(n);
+                let says = says.iter().filter(|text| !text.is_empty());
+                says.for_each(|text| append(&mut said, text, 0x80));
+                append(&mut due, &hears, 0);
+            }
+            client.write_all(&said).expect("the server reads");
+            came.resize(due.len(), 0);
+            client.read_exact(&mut came).expect("it is answered");
+            let fits = |(came, due): (&u8, &u8)| came == due || *due == b'?';
+            assert!(came.iter().zip(&due).all(fits), "{}", String::from_utf8_lossy(&came));
+        }
+    };
+    all(0..1000);
+    let start = HEAP.quiet();
+    let begun = Instant::now();
+    let peak = HEAP.peak_within(|| all(1000..1000 + count));
+    println!("{what}: {count} times in {:?}, {peak} bytes at most meanwhile", begun.elapsed());
+    assert!(peak < 512 * 1024, "{what}: {peak} bytes at a time");
+    HEAP.await_level(&start, 1024, what);
+}
+
+/// Namespaces that all come to be: as many as a client may have, and as many as there may be.
+#[test]
+fn a_flood_of_dynamic_namespaces_is_bounded_and_given_back() {
+    /// Beside `/`.
+    const PER_CLIENT: usize = 63;
+    const MEMBERS: usize = 32;
+    const IN_ALL: usize = MEMBERS * PER_CLIENT;
+    /// Hub, rooms and the rest of a namespace, and its socket; 5467 when it was measured.
+    const NAMESPACE_GATE: i64 = 6 * 1024;
+    alone("a_flood_of_dynamic_namespaces_is_bounded_and_given_back", || {
+        let builder = |builder: ServerBuilder| {
+            builder.namespace(Namespace::matching("/{n}")).max_dynamic_namespaces(IN_ALL)
+        };
+        let host = Host::with(Face::Listener, Threads::Two, builder);
+        let join_all = |name: usize, answer: char| {
+            let mut client = host.client();
+            for n in 0..PER_CLIENT {
+                send(&mut client, 0x81, format!("40/{name}-{n},").as_bytes());
+                expect(&mut client, format!("4{answer}/{name}-{n},").as_bytes());
+            }
+            client
+        };
+        let flood = || {
+            // One client asks for a million at once: the first that is too many is its end.
+            let mut client = host.client();
+            let mut asked = Vec::new();
+            (0..1000).for_each(|n| append(&mut asked, &format!("40/{n},"), 0x80));
+            let peak = HEAP.peak_within(|| {
+                let _ = (0..1000).all(|_| client.write_all(&asked).is_ok());
+            });
+            assert!(peak < 1024 * 1024, "{peak} bytes for a million at once");
+            drop(client);
+            host.await_clients(0);
+            // Many clients ask for all that there may be, and others for more.
+            let members: Vec<_> = (0..MEMBERS).map(|name| join_all(name, '0')).collect();
+            let others: Vec<_> = (MEMBERS..MEMBERS + 4).map(|name| join_all(name, '4')).collect();
+            assert_eq!(host.io.namespaces().len(), 1 + IN_ALL);
+            let most = HEAP.quiet();
+            drop((members, others));
+            host.await_clients(0);
+            until("no namespace", || host.io.namespaces() == ["/"]);
+            (most, peak)
+        };
+        host.warm_up();
+        flood();
+        let start = HEAP.quiet();
+        let (most, peak) = flood();
+        let each = most.since(&start).bytes() / IN_ALL as i64;
+        println!("{IN_ALL} dynamic namespaces cost {each} bytes each; a million at once {peak}");
+        assert!(each < NAMESPACE_GATE, "a namespace with one socket costs {each} bytes");
+        HEAP.await_level(&start, REMAINDER, "after the flood");
     });
 }
 
@@ -688,6 +812,15 @@ fn send(client: &mut TcpStream, first: u8, payload: &[u8]) {
     frame[..2].copy_from_slice(&[first, 0x80 | payload.len() as u8]);
     frame[6..6 + payload.len()].copy_from_slice(payload);
     client.write_all(&frame[..6 + payload.len()]).expect("the server reads");
+}
+
+/// Appends a short text frame; a masking key of zero changes nothing.
+fn append(frames: &mut Vec<u8>, text: &str, masked: u8) {
+    frames.extend([0x81, masked | u8::try_from(text.len()).expect("it is short")]);
+    if masked > 0 {
+        frames.extend([0; 4]);
+    }
+    frames.extend(text.as_bytes());
 }
 
 /// Reads one text frame, which must begin like this.
