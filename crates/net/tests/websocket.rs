@@ -239,15 +239,8 @@ async fn a_peer_that_is_read_from_on_another_thread_goes_on_where_it_had_to_wait
 }
 
 async fn is_read_from_and_not() {
-    let (tell, mut told) = mpsc::unbounded_channel();
     let options = Options { max_unread_bytes: 4096, ..Options::default() };
-    let server = Server::builder(move |socket: WebSocket| {
-        tell.send(socket).expect("heard");
-        async {}
-    });
-    let server = server.options(options).build();
-    let (_, mut peer) = open(serve(&server).await, "").await;
-    let mut socket = told.recv().await.expect("a socket");
+    let (mut socket, mut peer) = held(options).await;
     const MESSAGES: usize = 200_000;
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES as u32 {
@@ -267,8 +260,12 @@ async fn is_read_from_and_not() {
 
 /// A connection whose peer reads nothing.
 async fn with_a_peer_that_takes_nothing() -> (WebSocket, TcpStream) {
+    held(Options { max_buffered_bytes: 100_000, ..Options::default() }).await
+}
+
+/// Both ends of a connection whose handler hands its socket over.
+async fn held(options: Options) -> (WebSocket, TcpStream) {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let options = Options { max_buffered_bytes: 100_000, ..Options::default() };
     let server = Server::builder(move |socket: WebSocket| {
         tell.send(socket).expect("heard");
         async {}
@@ -549,7 +546,6 @@ async fn what_does_not_open_is_told_by_its_step() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_read_from_is_not_given_up_for_that() {
-    let (tell, mut told) = mpsc::unbounded_channel();
     let options = Options {
         max_unread_bytes: 64,
         ping_interval: Some(Duration::from_millis(10)),
@@ -557,13 +553,7 @@ async fn a_peer_that_is_not_read_from_is_not_given_up_for_that() {
         limits: Limits { close_timeout: 10, ..Limits::default() },
         ..Options::default()
     };
-    let server = Server::builder(move |socket: WebSocket| {
-        tell.send(socket).expect("heard");
-        async {}
-    });
-    let server = server.options(options).build();
-    let (_, mut peer) = open(serve(&server).await, "").await;
-    let mut socket = told.recv().await.expect("a socket");
+    let (mut socket, mut peer) = held(options).await;
     peer.write_all(&b"\x81\x82\0\0\0\0hi".repeat(100)).await.expect("sent");
     // It answers every ping, and nobody looks at its answers.
     for _ in 0..3 {
