@@ -303,7 +303,6 @@ impl ServerBuilder {
     /// * Extensions, handlers of the socket's own and what waited for an answer are not restored.
     /// * Plain connections are not recovered, and get no offset. Nor are sockets in rooms with names of more than
     ///   65 000 bytes.
-    ///
     /// * The disconnect handlers of a socket that is put out for the one that took its place may run behind
     ///   that one's connect handlers, with the same id.
     /// * [Admins](crate::admin) are not recovered.
