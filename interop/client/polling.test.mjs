@@ -215,22 +215,16 @@ sockeye("a handshake without an id: closed, and no further poll", async (make, s
 
 // ---- the end
 
-both("closed by the server", async (make, server) => {
-  const { socket, poll } = await joined(make, server);
-  socket.onAny((event) => assert.fail(event));
-  const closed = next(socket, "disconnect");
-  poll.answer('1\x1e42["behind the end"]');
-  const [reason, details] = await closed;
-  assert.deepEqual([reason, details.description], ["transport close", "transport closed by the server"]);
-});
-
-both("closed by a server that says why", async (make, server) => {
-  const { socket, poll } = await joined(make, server);
-  const closed = next(socket, "disconnect");
-  poll.answer("1too slow a consumer");
-  const [reason, details] = await closed;
-  assert.deepEqual([reason, details.description], ["transport close", "transport closed by the server"]);
-});
+for (const words of ["", "too slow a consumer"]) {
+  both(`closed by the server: "${words}"`, async (make, server) => {
+    const { socket, poll } = await joined(make, server);
+    socket.onAny((event) => assert.fail(event));
+    const closed = next(socket, "disconnect");
+    poll.answer(`1${words}\x1e42["behind the end"]`);
+    const [reason, details] = await closed;
+    assert.deepEqual([reason, details.description], ["transport close", "transport closed by the server"]);
+  });
+}
 
 sockeye("what a server says of its reason is in the details", async (make, server) => {
   const { socket, poll } = await joined(make, server);

@@ -3,8 +3,9 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import io from "sio2";
+import { comparedServers } from "../lib/compared.mjs";
 import { scenarioServers } from "../lib/process.mjs";
 import { assertSame } from "../lib/same.mjs";
 import { converse, WAYS } from "./conversation.mjs";
@@ -12,18 +13,7 @@ import { converse, WAYS } from "./conversation.mjs";
 const CLIENT = "official 2.5";
 const differences = JSON.parse(readFileSync(new URL("../differences.json", import.meta.url), "utf8"))
   .filter(({ client }) => client === CLIENT);
-const { npm, ...others } = scenarioServers;
-const compared = Object.keys(others).length > 0 ? others : { "npm, a second time": npm };
-const servers = {};
-
-before(async () => {
-  servers.npm = await npm(0);
-  for (const [name, start] of Object.entries(compared)) servers[name] = await start(0);
-});
-
-after(async () => {
-  for (const server of Object.values(servers)) await server.stop();
-});
+const { servers, names } = comparedServers(scenarioServers);
 
 async function transcript(way, { url }) {
   const lines = [];
@@ -45,7 +35,7 @@ function expected(lines, server) {
   return lines;
 }
 
-for (const name of Object.keys(compared)) {
+for (const name of names) {
   for (const way of Object.keys(WAYS)) {
     test(`the official client 2.5, ${way}, server ${name}`, { timeout: 120_000 }, async () => {
       const [oracle, actual] = await Promise.all([transcript(way, servers.npm), transcript(way, servers[name])]);
@@ -55,7 +45,7 @@ for (const name of Object.keys(compared)) {
   }
 }
 
-if ("sockeye" in others) {
+if (names.includes("sockeye")) {
   // npm asks for the namespace under its percent-encoded name, and answers under that, too: this client hears nothing.
   test("the official client 2.5 in a namespace beyond ASCII", { timeout: 60_000 }, async () => {
     const socket = io(`${servers.sockeye.url}/имя`, { forceNew: true, query: { token: "x" } });
