@@ -3,6 +3,7 @@
 //! It belongs to the session's task. Other tasks leave word in the [`Link`].
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
@@ -393,10 +394,14 @@ impl Client {
     }
 
     fn fail(&mut self, error: &socketio::Error) -> Flow {
+        self.reason = Some(error.reason());
+        self.violated(error, ending::of(*error))
+    }
+
+    fn violated(&self, error: &dyn Display, ending: &'static Ending) -> Flow {
         tracing::debug!(target: "socket.io:client", %error, "the session ends");
         self.server.core.counters.violations.count();
-        self.reason = Some(error.reason());
-        ControlFlow::Break(ending::of(*error))
+        ControlFlow::Break(ending)
     }
 
     fn push(&self, packet: Arc<Packet>) {

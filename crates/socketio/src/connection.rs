@@ -257,7 +257,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection is over, with the error's [code](plain::Error::close_code).
+    /// The connection is over.
     pub fn receive_plain<'a>(
         &mut self,
         limits: &Limits,

@@ -140,31 +140,6 @@ pub enum Error {
     LimitExceeded(Limit),
 }
 
-impl Error {
-    /// The status code (RFC 6455 §7.4.1) that the connection is closed with.
-    #[must_use]
-    pub const fn close_code(&self) -> u16 {
-        match self {
-            Self::BinaryMessage => 1003,
-            Self::Json
-            | Self::NotAnObject
-            | Self::UnknownKey(_)
-            | Self::RepeatedKey(_)
-            | Self::Nothing
-            | Self::EventAndAck
-            | Self::EventName
-            | Self::ReservedEvent(_)
-            | Self::Args
-            | Self::Id(_)
-            | Self::IdOfAck
-            | Self::Binary
-            | Self::Placeholder
-            | Self::Auth => 1007,
-            Self::LimitExceeded(_) => 1008,
-        }
-    }
-}
-
 impl From<Limit> for Error {
     fn from(limit: Limit) -> Self {
         Self::LimitExceeded(limit)

@@ -221,7 +221,6 @@ fn what_is_wrong() {
     let text = r#"{"event":"e","args":[{"$binary":"AAA="},{"$binary":"AAA="}]}"#;
     let error = plain::decode(text, &limits).unwrap_err();
     assert_eq!(error, Error::LimitExceeded(Limit::AttachmentBytes));
-    assert_eq!((error.close_code(), Error::Json.close_code()), (1008, 1007));
 
     let long = "é".repeat(1000);
     let error = decode(&format!(r#"{{"{long}":1}}"#)).unwrap_err();

@@ -19,6 +19,7 @@ pub(super) const REFUSED: &Ending = told!(POLICY, "refused");
 /// A plain client's socket was disconnected by this server. Others get a packet that says so.
 pub(super) const DISCONNECTED: &Ending = told!(NORMAL, "server namespace disconnect");
 
+/// What is told of what a client did wrong.
 pub(super) const fn of(error: Error) -> &'static Ending {
     match error {
         Error::PeerMisbehaved(
@@ -60,9 +61,22 @@ pub(super) const fn of(error: Error) -> &'static Ending {
 
 /// The same for what is wrong with a plain client's message, of which the client has been told in full.
 pub(super) const fn of_plain(error: &plain::Error) -> &'static Ending {
-    match error.close_code() {
-        1003 => told!(UNSUPPORTED, "binary message"),
-        1007 => told!(INVALID_PAYLOAD, "invalid message"),
-        _ => told!(POLICY, "limit exceeded"),
+    match error {
+        plain::Error::BinaryMessage => told!(UNSUPPORTED, "binary message"),
+        plain::Error::Json
+        | plain::Error::NotAnObject
+        | plain::Error::UnknownKey(_)
+        | plain::Error::RepeatedKey(_)
+        | plain::Error::Nothing
+        | plain::Error::EventAndAck
+        | plain::Error::EventName
+        | plain::Error::ReservedEvent(_)
+        | plain::Error::Args
+        | plain::Error::Id(_)
+        | plain::Error::IdOfAck
+        | plain::Error::Binary
+        | plain::Error::Placeholder
+        | plain::Error::Auth => told!(INVALID_PAYLOAD, "invalid message"),
+        plain::Error::LimitExceeded(_) => told!(POLICY, "limit exceeded"),
     }
 }

@@ -44,9 +44,7 @@ impl PlainClient {
     /// Tells the client what is wrong with its message, and ends it.
     fn refuse(&mut self, error: &plain::Error) -> Flow {
         self.client.say_no(&self.namespace, &Refusal::new(error.to_string()));
-        tracing::debug!(target: "socket.io:client", %error, "the session ends");
-        self.client.server.core.counters.violations.count();
-        ControlFlow::Break(ending::of_plain(error))
+        self.client.violated(error, ending::of_plain(error))
     }
 
     /// Ends the connection with its one socket, and finds the words for its end.
