@@ -56,7 +56,7 @@
 //      `/plain/`); `tag` is the query parameter of that name of the request (of a session: of its handshake), or null.
 //
 //   {"event":"connection","path":P,"tag":T,"sid":S,"transport":"polling" or "websocket"}     a session is open
-//   {"event":"message","path":P,"tag":T,"sid":S,"data":D}           a message came, written before it is handled; D is the text,
+//   {"event":"message","path":P,"tag":T,"sid":S,"data":D}           a message came and has been handled; D is the text,
 //                                                                   or for a binary one `binary:` and its bytes in hexadecimal
 //   {"event":"upgrade","path":P,"tag":T,"sid":S}                    the session has changed over to websocket
 //   {"event":"close","path":P,"tag":T,"sid":S,"reason":R}           R is Node's word: "transport close", "transport error",
@@ -133,8 +133,8 @@ function engine(path, options) {
     const session = { path, tag, sid: socket.id };
     write({ event: "connection", ...session, transport: socket.transport.name });
     socket.on("message", (data = "") => { // npm has no data at all where the text is empty
-      write({ event: "message", ...session, data: typeof data === "string" ? data : `binary:${data.toString("hex")}` });
       handle(socket, data);
+      write({ event: "message", ...session, data: typeof data === "string" ? data : `binary:${data.toString("hex")}` });
     });
     socket.on("upgrade", () => write({ event: "upgrade", ...session }));
     socket.on("close", (reason) => write({ event: "close", ...session, reason }));

@@ -116,7 +116,11 @@ export default {
     const both = { headers: { "accept-encoding": "gzip, deflate" } };
     const polled = async (label, path, ...commands) => {
       const session = await t.session(path);
-      for (const command of commands) await session.post(`4${command}`);
+      for (const command of commands) {
+        await session.post(`4${command}`);
+        // The POST is answered before all that its message leads to is queued.
+        await session.event("message");
+      }
       await t.shown(label, session.poll(both));
     };
     await polled("1023 bytes", "/plain/", "big 1022");

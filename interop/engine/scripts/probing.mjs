@@ -41,6 +41,7 @@ export default {
     const { session, socket } = await probing(t);
     for (let i = 0; i < 5; i++) await t.shown("a poll", session.poll());
     await t.shown("a POST", session.post("4hello"));
+    await session.event("message");
     await t.shown("a poll", session.poll());
     await t.shown("a poll", session.poll());
     socket.send("5");

@@ -131,8 +131,9 @@ async fn serve(path: &'static str, mut connection: Connection) {
             message = connection.recv() => message,
         };
         let Some(message) = message else { break };
-        write(&Line::Message { path, tag: tag(), sid, data: shown(&message) });
+        let data = shown(&message);
         handle(&sender, message);
+        write(&Line::Message { path, tag: tag(), sid, data });
     }
     let reason = sender.close_reason().map_or("", |reason| reason.as_str());
     write(&Line::Close { path, tag: tag(), sid, reason });
