@@ -129,8 +129,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Calls `hook` with the name of each [dynamic namespace](Namespace::matching) that comes to be, before its
-    /// first socket is let in.
+    /// Calls `hook` with the name of each namespace that comes to be, but for `/`: of those that are built in
+    /// [`build`](Self::build), and of a [dynamic](Namespace::matching) one before its first socket is let in.
     #[doc(alias = "new_namespace")]
     pub fn on_namespace(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.kind.hooks.0.push(Box::new(hook));
@@ -335,6 +335,9 @@ impl ServerBuilder {
             }
         }
         fixed.values().for_each(namespace::Inner::enroll);
+        let mut named: Vec<_> = fixed.keys().filter(|path| ***path != *"/").collect();
+        named.sort_unstable();
+        named.iter().for_each(|path| hooks.0.iter().for_each(|hook| hook(path)));
         let children = Children::new(dynamic, hooks.0, core.clone());
         if let Some(kept) = &core.kept {
             let awaited = kept.log.awaited().into_iter();

@@ -49,6 +49,8 @@ struct Child {
     namespace: Arc<Inner>,
     /// Sockets that are in it, or being let in.
     sockets: usize,
+    /// The server itself has made it, and nobody has come yet.
+    unvisited: bool,
 }
 
 impl Children {
@@ -88,9 +90,7 @@ impl Children {
     /// A place in a namespace that is there, which [`Parent::leave`] gives back. `None`: it is not there.
     pub(crate) fn enter(&self, path: &str) -> Option<Result<Arc<Inner>, Refusal>> {
         let mut children = self.lock();
-        let child = children.get_mut(path)?;
-        child.sockets += 1;
-        let namespace = child.namespace.clone();
+        let namespace = children.get_mut(path)?.enter();
         drop(children);
         Some(self.begin(namespace))
     }
@@ -129,9 +129,7 @@ impl Children {
         captures: Captures,
     ) -> Result<Arc<Inner>, Refusal> {
         let mut children = self.lock();
-        if let Some(child) = children.get_mut(path) {
-            child.sockets += 1;
-            let namespace = child.namespace.clone();
+        if let Some(namespace) = children.get_mut(path).map(Child::enter) {
             drop(children);
             return self.begin(namespace);
         }
@@ -148,9 +146,26 @@ impl Children {
         }
         let (core, parent) = (self.core.clone(), parent.clone());
         let namespace = Arc::new(Inner::child(path.into(), captures, parent, core));
-        children.insert(path.into(), Child { namespace: namespace.clone(), sockets: 1 });
+        let child = Child { namespace: namespace.clone(), sockets: 1, unvisited: false };
+        children.insert(path.into(), child);
         drop(children);
         self.begin(namespace)
+    }
+
+    /// A namespace that the server makes, if it is not there, where the name alone decides: it waits for its
+    /// first socket. `None`: there is none of that name.
+    pub(crate) fn open(&self, path: &str) -> Option<Result<Arc<Inner>, Refusal>> {
+        let opened = self.parents.iter().find_map(|parent| {
+            let captures = parent.named(path).ok()??;
+            Some(self.create(path, parent, captures))
+        })?;
+        if opened.is_ok()
+            && let Some(child) = self.lock().get_mut(path)
+        {
+            child.sockets -= 1;
+            child.unvisited = child.sockets == 0;
+        }
+        Some(opened)
     }
 
     fn leave(&self, namespace: &Inner) {
@@ -179,7 +194,8 @@ impl Children {
             return;
         }
         let mut children = self.lock();
-        let over = |child: &Child| child.sockets == 0 && !self.is_awaited(&child.namespace.path);
+        let is_awaited = |child: &Child| child.unvisited || self.is_awaited(&child.namespace.path);
+        let over = |child: &Child| child.sockets == 0 && !is_awaited(child);
         let gone: Vec<_> = children.extract_if(|_, child| over(child)).collect();
         self.gone(children, gone.into_iter().map(|(_, child)| child));
     }
@@ -219,6 +235,15 @@ impl Children {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Child>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Child {
+    /// A further socket comes.
+    fn enter(&mut self) -> Arc<Inner> {
+        self.sockets += 1;
+        self.unvisited = false;
+        self.namespace.clone()
     }
 }
 
@@ -275,12 +300,27 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    #[test]
-    fn the_table_gives_its_memory_back() {
+    fn children() -> Arc<Children> {
         let core = Arc::new(Core::new(Config::default(), None, None, None));
         let names = Names::Pattern(Pattern::parse("/{n}").expect("a pattern"));
-        let children =
-            Children::new(vec![("/{n}".into(), names, Handlers::default())], Vec::new(), core);
+        Children::new(vec![("/{n}".into(), names, Handlers::default())], Vec::new(), core)
+    }
+
+    #[test]
+    fn what_the_server_made_waits_for_its_first_socket() {
+        let children = children();
+        let namespace = children.open("/1").expect("a name").expect("there is room");
+        children.sweep();
+        assert!(Arc::ptr_eq(&children.find("/1").expect("it stays"), &namespace));
+        children.enter("/1").expect("it is there").expect("it has an adapter");
+        children.open("/1").expect("a name").expect("it is there");
+        namespace.left();
+        assert_eq!(children.len(), 0);
+    }
+
+    #[test]
+    fn the_table_gives_its_memory_back() {
+        let children = children();
         let parent = &children.parents[0];
         let create = |n: usize| children.create(&format!("/{n}"), parent, Captures::default());
         let all: Vec<_> = (0..2000).map(|n| create(n).expect("there is room")).collect();

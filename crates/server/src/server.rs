@@ -174,6 +174,18 @@ impl Server {
         self.inner.namespace(path).map(Broadcast::new)
     }
 
+    /// As [`of`](Self::of), but a [dynamic](crate::Namespace::matching) namespace that is not there comes to be by
+    /// it, if its name alone decides: by a pattern or a regular expression, as in Node. It stays until somebody
+    /// has been in it and the last one leaves. On other servers of a cluster it is there when they have it.
+    ///
+    /// `None` if no namespace has such a name, or if there are
+    /// [too many](crate::ServerBuilder::max_dynamic_namespaces), which is logged.
+    #[doc(alias = "of")]
+    pub fn open(&self, path: &str) -> Option<Broadcast> {
+        let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
+        self.of(&path).or_else(|| self.inner.children.open(&path)?.ok().map(Broadcast::new))
+    }
+
     /// The sockets of all namespaces that one dynamic [`Namespace`](crate::Namespace) describes, by its
     /// [path](crate::Namespace::path): a pattern, a regular expression, a title. `None` if the server was
     /// built without it.

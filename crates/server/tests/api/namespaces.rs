@@ -207,6 +207,36 @@ async fn a_namespace_stays_until_its_last_socket_goes() {
     assert_eq!(server.namespaces(), ["/"]);
 }
 
+#[tokio::test]
+async fn the_server_makes_one_before_anybody_comes() {
+    let (note, mut noted) = journal();
+    let builder = Server::builder()
+        .namespace(root())
+        .namespace(Namespace::new("/lobby"))
+        .namespace(Namespace::dynamic("others", async |_: String, _: Option<Value>| true))
+        .namespace(rooms())
+        .max_dynamic_namespaces(1)
+        .on_namespace(move |name| note.write(name.to_owned()));
+    let server = serve(builder).await;
+    noted.expect(["/lobby".to_owned()]).await;
+    assert!(server.open("/other").is_none(), "no name alone decides");
+    assert!(server.open("lobby").is_some());
+    let room = server.open("room-1").unwrap();
+    noted.expect(["/room-1".to_owned()]).await;
+    assert!(server.open("/room-2").is_none(), "there may be but one");
+    room.emit("to nobody", ()).unwrap();
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.join("/room-1").await;
+    room.emit("here", 1).unwrap();
+    peer.expect_text("42/room-1,[\"here\",1]").await;
+    server.open("/room-1").unwrap().emit("again", 2).unwrap();
+    peer.expect_text("42/room-1,[\"again\",2]").await;
+    noted.expect_nothing();
+    peer.send_text("41/room-1,").await;
+    sync(&mut peer).await;
+    assert!(server.of("/room-1").is_none());
+}
+
 /// Whoever comes while the last one goes is in a namespace that can be found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn coming_while_the_last_one_goes() {
