@@ -160,6 +160,23 @@ impl Socket {
         }
     }
 
+    /// What is known beside the [reason](Self::disconnect_reason), such as `message too large` or `too slow a
+    /// consumer`: the second argument of Node's event `disconnect`. `None` if the reason says it all.
+    ///
+    /// ```
+    /// # use sockeye_server::{DisconnectReason, Namespace, Socket};
+    /// let chat = Namespace::new("/").on_disconnect(|socket: Socket, reason: DisconnectReason| {
+    ///     println!("{} left: {reason} {:?}", socket.id(), socket.disconnect_details());
+    /// });
+    /// ```
+    pub fn disconnect_details(&self) -> Option<&'static str> {
+        match self.disconnect_reason()? {
+            DisconnectReason::ClientNamespaceDisconnect
+            | DisconnectReason::ServerNamespaceDisconnect => None,
+            _ => self.inner.link.session.ending()?.details(),
+        }
+    }
+
     /// Ready with the reason once the socket is disconnected.
     ///
     /// Handlers run on after a disconnect; this tells them. It may be dropped and awaited again.

@@ -280,6 +280,28 @@ async fn closing_a_sender_ends_the_session_and_its_connection_hears_so() {
 }
 
 #[tokio::test]
+async fn discarding_drops_what_is_queued() {
+    for face in FACES {
+        let mut server = Running::serve(face, Engine::builder()).await;
+        let (client, mut connection) = server.polling().await;
+        connection.send("unheard").unwrap();
+        // Alone, it would wait for a poll.
+        connection.sender().close();
+        connection.sender().discard();
+        expect_end(&mut connection, CloseReason::ForcedClose).await;
+        server.until_no_client().await;
+        let answer = client.begin_poll().await.recv_http().await;
+        assert_eq!(answer.text(), r#"{"code":1,"message":"Session ID unknown"}"#, "{face:?}");
+
+        let (mut peer, mut connection) = server.websocket().await;
+        connection.sender().discard();
+        expect_end(&mut connection, CloseReason::ForcedClose).await;
+        peer.expect_close(1005).await;
+        server.until_no_client().await;
+    }
+}
+
+#[tokio::test]
 async fn a_receive_that_is_given_up_has_taken_nothing() {
     let mut server = Running::serve(Face::Own, Engine::builder()).await;
     let (mut peer, mut connection) = server.websocket().await;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use sockeye_engineio::CloseReason;
-use sockeye_websocket::CloseCode;
+use sockeye_websocket::{self as websocket, CloseCode};
 
 use crate::fault::Fault;
 
@@ -75,6 +75,25 @@ impl Ending {
         &FAULTS[fault.index()]
     }
 
+    /// What is known of a client that broke the WebSocket protocol, or sent more than it may. The close frame has
+    /// said so already.
+    pub(crate) const fn broken(error: &websocket::Error) -> &'static Self {
+        const fn told(code: CloseCode, words: &'static str) -> Ending {
+            Ending::told(CloseReason::TransportError, code, words)
+        }
+        match error {
+            websocket::Error::PeerMisbehaved(_) => {
+                const { &told(CloseCode::PROTOCOL, "websocket protocol error") }
+            }
+            websocket::Error::LimitExceeded(websocket::Limit::Fragments { .. }) => {
+                const { &told(CloseCode::POLICY, "too many fragments") }
+            }
+            websocket::Error::LimitExceeded(_) => {
+                const { &told(CloseCode::TOO_BIG, "message too large") }
+            }
+        }
+    }
+
     /// The reason, in Node's words.
     pub const fn reason(&self) -> CloseReason {
         self.reason
@@ -83,6 +102,12 @@ impl Ending {
     /// What the client is told: the code where it has a websocket, and the words in any case.
     pub const fn status(&self) -> Option<(CloseCode, &'static str)> {
         self.status
+    }
+
+    /// What there is to say beside the reason.
+    pub fn details(&self) -> Option<&'static str> {
+        let (_, words) = self.status?;
+        (words != self.reason.as_str()).then_some(words)
     }
 
     /// The words, or nothing.
@@ -97,9 +122,9 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason.as_str())?;
-        match self.words() {
-            words if words.is_empty() || words == self.reason.as_str() => Ok(()),
-            words => write!(f, " ({words})"),
+        match self.details() {
+            Some(words) => write!(f, " ({words})"),
+            None => Ok(()),
         }
     }
 }

@@ -154,12 +154,12 @@ impl<H: Handler> Session<H> {
 
     /// The session is over, by its own wish. Says how.
     pub(crate) fn end(&mut self, now: u64) -> &'static Ending {
-        self.end_because(now, CloseReason::ForcedClose)
+        self.end_by(now, Ending::of(CloseReason::ForcedClose))
     }
 
-    /// Says how the session is over: for this reason, unless there was one before.
-    fn end_because(&mut self, now: u64, reason: CloseReason) -> &'static Ending {
-        let ending = self.shared.set_closed(Ending::of(reason));
+    /// Says how the session is over: so, unless it was ended before.
+    fn end_by(&mut self, now: u64, ending: &'static Ending) -> &'static Ending {
+        let ending = self.shared.set_closed(ending);
         // It may end while it polls, and still say its last words over a websocket.
         if !std::mem::replace(&mut self.ended, true) {
             let _entered = self.entered();
@@ -348,10 +348,10 @@ impl<H: Handler> Protocol for Session<H> {
     }
 
     fn closed(&mut self, now: u64, cause: Option<Cause>) {
-        let reason = match &cause {
-            // Ours: `close_reason` has it.
-            None => CloseReason::ForcedClose,
-            Some(Cause::PeerClosed(_) | Cause::Lost(_)) => CloseReason::TransportClose,
+        let ending = match &cause {
+            // Ours: `ending` has it.
+            None => Ending::of(CloseReason::ForcedClose),
+            Some(Cause::PeerClosed(_) | Cause::Lost(_)) => Ending::of(CloseReason::TransportClose),
             Some(Cause::Refused(error)) => {
                 tracing::debug!(
                     target: "engine:ws",
@@ -359,10 +359,10 @@ impl<H: Handler> Protocol for Session<H> {
                     %error,
                     "the client broke the WebSocket protocol"
                 );
-                CloseReason::TransportError
+                Ending::broken(error)
             }
         };
-        self.end_because(now, reason);
+        self.end_by(now, ending);
         self.sessions.remove(&self.shared);
     }
 }
@@ -377,6 +377,6 @@ impl<H: Handler> Drop for Session<H> {
         }
         self.shared.shut_door();
         self.shared.outbox().close();
-        self.end_because(clock::now(), CloseReason::TransportClose);
+        self.end_by(clock::now(), Ending::of(CloseReason::TransportClose));
     }
 }

@@ -238,7 +238,7 @@ impl Shared {
     }
 
     /// How the session is over, or is to be.
-    pub(crate) fn ending(&self) -> Option<&'static Ending> {
+    pub fn ending(&self) -> Option<&'static Ending> {
         self.ending.get().copied()
     }
 

@@ -116,9 +116,21 @@ impl Sender {
         self.end(CloseReason::ForcedClose);
     }
 
+    /// Ends the session at once: what is queued is dropped. The reason is `forced close`, or that of a
+    /// [`close`](Self::close) before.
+    #[doc(alias = "terminate")]
+    pub fn discard(&self) {
+        self.session.discard(Ending::of(CloseReason::ForcedClose));
+    }
+
     /// Why the session is over, or about to be.
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.session.close_reason()
+    }
+
+    /// What is known beside the [reason](Self::close_reason), such as `message too large`.
+    pub fn close_details(&self) -> Option<&'static str> {
+        self.session.ending()?.details()
     }
 
     /// Whether the client can be sent to.

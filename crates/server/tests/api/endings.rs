@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sockeye_server::{Namespace, Server};
+use sockeye_server::{DisconnectReason, Namespace, Server, Socket};
 use sockeye_testkit::peer::{Message, Peer};
 use sockeye_testkit::polling::Polling;
 
-use crate::harness::{FACES, root, serve, sync, with_reasons, with_sockets};
+use crate::harness::{FACES, journal, root, serve, sync, with_reasons, with_sockets};
 
 #[tokio::test]
 async fn the_client_disconnects_and_may_come_back() {
@@ -112,6 +112,7 @@ async fn a_client_that_the_server_ends_is_told_why() {
         ("451-[\"e\",{\"_placeholder\":true,\"num\":0}]", 1008, "attachment timeout"),
     ];
     let (namespace, mut reasons) = with_reasons(root());
+    let (namespace, mut sockets) = with_sockets(namespace);
     let builder = Server::builder().namespace(namespace).max_attachments(10);
     let builder = builder.attachment_timeout(Duration::from_millis(100));
     let server = serve(builder.connect_timeout(Duration::from_millis(500))).await;
@@ -120,18 +121,53 @@ async fn a_client_that_the_server_ends_is_told_why() {
         peer.send_text(packet).await;
         peer.expect_close(code).await;
         assert_eq!(peer.farewell(), words, "{packet}");
+        let details =
+            Some(words).filter(|words| *words != "parse error" && *words != "transport error");
         reasons.next().await;
+        assert_eq!(sockets.next().await.disconnect_details(), details, "{packet}");
 
         let (client, _) = Polling::socketio(server.address).await;
         let mut poll = client.begin_poll().await;
         client.post(packet).await;
         assert_eq!(poll.recv_http().await.text(), format!("1{words}"), "{packet}");
         reasons.next().await;
+        assert_eq!(sockets.next().await.disconnect_details(), details, "{packet}");
     }
     let mut peer = Peer::engineio(server.address).await;
     peer.expect_close(1008).await;
     assert_eq!(peer.farewell(), "no namespace joined in time");
     reasons.expect_nothing();
+}
+
+/// Node's server has an error beside the reason in these cases, and nothing in the others.
+#[tokio::test]
+async fn handlers_are_told_what_is_known_beside_the_reason() {
+    let (note, mut ends) = journal();
+    let namespace = root().on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+        note.write((reason.as_str(), socket.disconnect_details()));
+    });
+    let (namespace, mut sockets) = with_sockets(namespace);
+    let server = serve(Server::builder().namespace(namespace).max_payload(1000)).await;
+
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    assert_eq!(sockets.next().await.disconnect_details(), None);
+    peer.send_text(&"4".repeat(1001)).await;
+    ends.expect([("transport error", Some("message too large"))]).await;
+
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.send_frame(0x83, b"a reserved opcode").await;
+    ends.expect([("transport error", Some("websocket protocol error"))]).await;
+
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.send_text("41").await;
+    ends.expect([("client namespace disconnect", None)]).await;
+    peer.send_text("x").await;
+    peer.expect_close(1002).await;
+
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.finish().await;
+    ends.expect([("transport close", None)]).await;
+    ends.expect_nothing();
 }
 
 /// Where the application ends a session there is nothing to add: its words come before.
