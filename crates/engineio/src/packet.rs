@@ -55,7 +55,9 @@ impl PacketType {
         self as u8 - b'0'
     }
 
-    const fn from_byte(byte: u8) -> Option<Self> {
+    /// The type that the byte on the wire means.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             b'0' => Self::Open,
             b'1' => Self::Close,

@@ -107,7 +107,7 @@ impl Socket {
         let mut entry = Some(Entry::Packet(packet));
         let pushed = poll_fn(|cx| {
             if self.is_connected() {
-                self.outbox().poll_push(cx, &mut entry)
+                self.inner.session.poll_push(cx, &mut entry)
             } else {
                 Poll::Ready(Err(()))
             }

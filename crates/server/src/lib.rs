@@ -110,7 +110,7 @@ pub use site::HttpService;
 pub use socket::Socket;
 pub use times::HandlerTimes;
 
-pub use sockeye_engineio::{Refusal as HandshakeRefusal, Revision, Sid};
+pub use sockeye_engineio::{PacketType, Refusal as HandshakeRefusal, Revision, Sid};
 pub use sockeye_handler::{
     Data, Event, Failure, FromEvent, Guard, Handler, HandlerId, Passing, Rejection,
 };
@@ -127,7 +127,8 @@ pub use sockeye_socketio::{
 };
 pub use sockeye_transport::{
     Census, ConnectionError, Cookie, Cors, CorsBuilder, CorsError, Fault, Forbidden, Halt,
-    Handshake, Hooks, KeepHeaders, Request, SameSite, Volume,
+    Handshake, Hooks, KeepHeaders, Request, SameSite, SessionData, SessionEvent, SessionPacket,
+    SessionRef, Volume,
 };
 pub use sockeye_websocket::deflate;
 

@@ -20,6 +20,7 @@ use sockeye_net::rate::Rate;
 use sockeye_net::{Gate, Listening, TrustedProxies};
 use sockeye_transport::{
     self as transport, ConnectionError, Cookie, Cors, Engine, Forbidden, Halt, KeepHeaders,
+    SessionEvent, SessionRef,
 };
 use sockeye_websocket::deflate;
 use tokio::sync::watch;
@@ -461,6 +462,41 @@ impl<K> Builder<K> {
         hear: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static,
     ) -> Self {
         self.options.transport.hooks.connection_error(hear);
+        self
+    }
+
+    /// Hears of what happens to every session, packet by packet: what Node tells by the events of a raw
+    /// `engine.io` socket, which is `socket.conn` in Socket.IO. For logs, counts and the like; where there is no
+    /// such function, nothing is spent on it.
+    ///
+    /// It is called by the threads of the server in the midst of their work, at times while others wait to
+    /// write to the same client: it must be quick, and should send nothing. What one thread queues another
+    /// may write at once, and then [`Sent`](SessionEvent::Sent) may be told before
+    /// [`Queued`](SessionEvent::Queued). A panic is logged, and changes nothing. Plain connections have no
+    /// packets, and are not told of.
+    ///
+    /// A handler that wants to wait until all is written has [`Socket::drained`](crate::Socket::drained).
+    ///
+    /// ```
+    /// # use sockeye_server::{PacketType, Server, SessionEvent};
+    /// let io = Server::builder().on_session_event(|session, event| {
+    ///     if let SessionEvent::Received(packet) = event && packet.kind == PacketType::Pong {
+    ///         println!("{} answers by {}", session.handshake().address(), session.transport());
+    ///     }
+    /// });
+    /// ```
+    #[doc(alias = "conn")]
+    #[doc(alias = "packet")]
+    #[doc(alias = "packetCreate")]
+    #[doc(alias = "flush")]
+    #[doc(alias = "heartbeat")]
+    #[doc(alias = "upgrading")]
+    #[doc(alias = "upgrade")]
+    pub fn on_session_event(
+        mut self,
+        hear: impl Fn(SessionRef<'_>, SessionEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.transport.hooks.session_event(hear);
         self
     }
 

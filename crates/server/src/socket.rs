@@ -251,6 +251,13 @@ impl Socket {
         self.is_connected() && self.outbox().is_writable()
     }
 
+    /// The id of the client's session, on which several sockets may be, each in a namespace of its own. It is
+    /// a secret, other than [`id`](Self::id): whoever knows it can speak as the client.
+    #[doc(alias = "conn.id")]
+    pub fn session_id(&self) -> Sid {
+        self.inner.session.sid()
+    }
+
     /// The transport that the client's session uses now.
     #[doc(alias = "conn.transport.name")]
     pub fn transport(&self) -> Transport {

@@ -27,6 +27,7 @@ use crate::cors::Cors;
 use crate::deflate::Deflating;
 use crate::door::{Door, Shut};
 use crate::ending::Ending;
+use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::handler::Handler;
 use crate::handshake::Handshake;
@@ -405,9 +406,13 @@ impl Engine {
             self.open(request, admission, form, Some(Box::default()), handler).await?;
         let config = self.config();
         let mut payload = payload::Writer::new(session.shared().payload_form());
-        payload.text(session.open_packet(config.upgrades()).text());
-        if let Some(initial) = &config.initial_packet {
-            payload.text(initial.text());
+        let initial = config.initial_packet.clone();
+        let first = [Some(session.open_packet(config.upgrades())), initial];
+        for packet in first.into_iter().flatten() {
+            payload.text(packet.text());
+            let entry = Entry::Packet(packet);
+            session.shared().tell_queued(&entry);
+            session.shared().tell_sent(&entry);
         }
         let mut payload = payload.into_bytes();
         if let Some(j) = j {

@@ -120,7 +120,7 @@ impl Fixture {
             handshake,
             Form::Native,
             door,
-            Arc::default(),
+            sessions.traffic.clone(),
         ));
         let notes = Notes::default();
         let handler = Scribe(notes.clone());

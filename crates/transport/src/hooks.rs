@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use sockeye_engineio::{Refusal, Sid};
 
+use crate::events::{Listener, SessionEvent, SessionRef};
 use crate::middleware::{Halt, Middlewares};
 use crate::request::Request;
 
@@ -26,6 +27,7 @@ pub struct Hooks {
     headers: Option<Arc<EditHeaders>>,
     generate_id: Option<Arc<GenerateId>>,
     connection_error: Option<Arc<OnError>>,
+    session_event: Option<Listener>,
 }
 
 /// Why [`Hooks::allow_request`] lets a client open no session: this message in the answer, and status 403,
@@ -123,6 +125,18 @@ impl Hooks {
         self.connection_error = Some(Arc::new(hear));
     }
 
+    /// Who hears of what happens to sessions.
+    pub fn session_event(
+        &mut self,
+        hear: impl Fn(SessionRef<'_>, SessionEvent<'_>) + Send + Sync + 'static,
+    ) {
+        self.session_event = Some(Arc::new(hear));
+    }
+
+    pub(crate) fn listener(&self) -> Option<Listener> {
+        self.session_event.clone()
+    }
+
     pub(crate) async fn is_allowed(&self, request: &Request) -> Result<(), Forbidden> {
         match &self.allow_request {
             Some(allow) => allow(request).await,
@@ -171,6 +185,7 @@ impl fmt::Debug for Hooks {
             .field("headers", &self.headers.is_some())
             .field("generate_id", &self.generate_id.is_some())
             .field("connection_error", &self.connection_error.is_some())
+            .field("session_event", &self.session_event.is_some())
             .finish()
     }
 }

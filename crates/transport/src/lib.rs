@@ -12,6 +12,7 @@
 //! | `session`, `shared`, `handler`, `entry`, `throttle` | one session: its task's part, everyone's part, who it is for, what waits in its outbox, how fast its client may send |
 //! | `task`, `polling`, `door` | how it is driven while it polls, and how requests reach it |
 //! | `requests`, `reply`, `compress`, `answer`, `fault` | GET, POST, what they are answered, and what they can do wrong |
+//! | `events` | what happens to sessions, for an application that listens |
 //! | `ending` | why a session ends, and what its client is told of it |
 //! | `engine/plain`, `session/plain` | sessions on plain connections, without Engine.IO: how they open, and what they do otherwise |
 //! | `probe` | a websocket on its way to become a session's transport |
@@ -31,6 +32,7 @@ mod door;
 mod ending;
 mod engine;
 mod entry;
+mod events;
 mod fault;
 #[cfg(test)]
 mod fixture;
@@ -58,6 +60,7 @@ pub use cors::{Cors, CorsBuilder, CorsError};
 pub use ending::Ending;
 pub use engine::{Answering, Engine};
 pub use entry::Entry;
+pub use events::{SessionData, SessionEvent, SessionPacket, SessionRef};
 pub use fault::Fault;
 pub use handler::{Flow, Handler};
 pub use handshake::{Handshake, KeepHeaders};

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::deflate::Deflating;
 use crate::door::{NextTransport, Probing};
+use crate::events::SessionEvent;
 use crate::fault::Fault;
 use crate::sessions::{Alive, Sessions};
 use crate::shared::Shared;
@@ -129,6 +130,7 @@ async fn converse(
         if judged.probed {
             tracing::debug!(target: "engine:socket", sid = ?shared.sid(), "the probe is answered");
             shared.probed();
+            shared.tell(SessionEvent::Upgrading);
         }
         match judged.verdict {
             Verdict::GoOn => {}

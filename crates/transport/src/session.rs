@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
 
-use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open, Transport};
+use sockeye_engineio::{self as engineio, Action, CloseReason, Event, Open, PacketType, Transport};
 use sockeye_hub::Packet;
 use sockeye_net::addresses::Admission;
 use sockeye_net::{Cause, Close, Cork, Intake, Message, Protocol, Wired, clock};
@@ -19,6 +19,7 @@ use tracing::span::{EnteredSpan, Span};
 use crate::deflate::Deflating;
 use crate::ending::Ending;
 use crate::entry::Entry;
+use crate::events::{SessionEvent, SessionPacket};
 use crate::handler::{Flow, Handler};
 use crate::sessions::{Alive, Sessions};
 use crate::shared::Shared;
@@ -117,6 +118,7 @@ impl<H: Handler> Session<H> {
             revision = self.shared.revision().number(),
             "a session opens"
         );
+        self.shared.tell(SessionEvent::Opened);
         self.sessions.count_opened();
         self.sessions.insert(&self.shared);
         self.sessions.give_back(self.shared.sid());
@@ -148,6 +150,7 @@ impl<H: Handler> Session<H> {
     pub(crate) fn upgraded(&mut self) {
         let _entered = self.entered();
         tracing::debug!(target: "engine:socket", sid = ?self.shared.sid(), "upgraded");
+        self.shared.tell(SessionEvent::Upgraded);
         self.sessions.count_upgrade();
         self.handler.upgraded();
     }
@@ -167,6 +170,7 @@ impl<H: Handler> Session<H> {
                 tracing::debug!(
                     target: "engine:socket", sid = ?self.shared.sid(), reason = %ending, "the session ends"
                 );
+                self.shared.tell(SessionEvent::Closed(ending.reason()));
                 self.sessions.count_ended(ending.reason());
             }
             self.handler.closed(now, ending.reason());
@@ -205,12 +209,43 @@ impl<H: Handler> Session<H> {
 
     fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
         let event = self.engine.receive_text(now, &self.sessions.config.engine, text);
+        if self.shared.is_heard()
+            && let Ok(event) = &event
+        {
+            self.tell_received(event.as_ref(), text);
+        }
         self.handle(now, event, cx)
     }
 
     fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
         let event = self.engine.receive_binary(now, &self.sessions.config.engine, bytes);
+        if self.shared.is_heard()
+            && let Ok(event) = &event
+        {
+            self.tell_received(Some(event), "");
+        }
         self.handle(now, event.map(Some), cx)
+    }
+
+    /// Tells of a packet that has come; `text` is the message that brought one of which the session makes
+    /// no event.
+    #[cold]
+    fn tell_received(&self, event: Option<&Event<'_>>, text: &str) {
+        let packet = match event {
+            Some(Event::Message(data)) => SessionPacket::text(PacketType::Message, data),
+            Some(Event::Binary(bytes)) => SessionPacket::binary(bytes),
+            Some(Event::Ping) => SessionPacket::text(PacketType::Ping, ""),
+            Some(Event::Close) => SessionPacket::text(PacketType::Close, ""),
+            None => {
+                let kind = text.bytes().next().and_then(PacketType::from_byte);
+                let Some(kind) = kind else { return };
+                SessionPacket::text(kind, &text[1..])
+            }
+        };
+        self.shared.tell(SessionEvent::Received(packet));
+        if let PacketType::Ping | PacketType::Pong = packet.kind {
+            self.shared.tell(SessionEvent::Heartbeat);
+        }
     }
 
     fn handle(

@@ -65,6 +65,7 @@ impl Sessions {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             deflate: Deflate::new(&config),
+            traffic: Arc::new(Traffic::new(config.hooks.listener())),
             config,
             open: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
@@ -73,7 +74,6 @@ impl Sessions {
             draining: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             addresses: Addresses::new(),
-            traffic: Arc::default(),
             upgrades: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             ended: Default::default(),

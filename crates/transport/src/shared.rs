@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll};
 
 use sockeye_engineio::{CloseReason, Revision, Sid, payload};
 use sockeye_hub::Packet;
@@ -13,6 +14,7 @@ use crate::deflate::Deflating;
 use crate::door::Door;
 use crate::ending::Ending;
 use crate::entry::Entry;
+use crate::events::{self, SessionEvent, SessionPacket};
 use crate::handshake::Handshake;
 use crate::parsing::Parsing;
 use crate::traffic::Traffic;
@@ -82,10 +84,29 @@ impl Shared {
         if self.deflating.get().is_some() {
             self.compress(&entry);
         }
-        if self.outbox.push_quietly(entry, class)? && !flush_later(self) {
+        let told = self.is_heard().then(|| entry.clone());
+        let first = self.outbox.push_quietly(entry, class)?;
+        if let Some(entry) = told {
+            self.tell_queued(&entry);
+        }
+        if first && !flush_later(self) {
             self.outbox.wake();
         }
         Ok(())
+    }
+
+    /// Queues the entry in `slot` as soon as there is room for it, as [`Outbox::poll_push`] does.
+    pub fn poll_push(
+        &self,
+        cx: &mut Context<'_>,
+        slot: &mut Option<Entry>,
+    ) -> Poll<Result<(), ()>> {
+        let told = if self.is_heard() { slot.clone() } else { None };
+        let pushed = self.outbox.poll_push(cx, slot);
+        if let (Poll::Ready(Ok(())), Some(entry)) = (pushed, told) {
+            self.tell_queued(&entry);
+        }
+        pushed
     }
 
     /// What waits to be written to the client.
@@ -194,6 +215,44 @@ impl Shared {
         let (packets, bytes) = entry.volume();
         tracing::trace!(target: "engine:transport", sid = ?self.sid, packets, bytes, "packets go");
         self.traffic.sent(packets, bytes);
+        if self.is_heard() {
+            self.tell_sent(entry);
+        }
+    }
+
+    /// Whether somebody wants to hear of what happens to the session. Plain connections have nothing of
+    /// what is told.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.traffic.listener.is_some() && !self.is_plain()
+    }
+
+    /// Tells the application of an event, if it listens.
+    pub(crate) fn tell(&self, event: SessionEvent<'_>) {
+        if let Some(listener) = self.traffic.listener.as_ref().filter(|_| !self.is_plain()) {
+            events::tell(listener, self, event);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn tell_queued(&self, entry: &Entry) {
+        self.each_packet(entry, |packet| self.tell(SessionEvent::Queued(packet)));
+    }
+
+    #[cold]
+    pub(crate) fn tell_sent(&self, entry: &Entry) {
+        self.each_packet(entry, |packet| self.tell(SessionEvent::Sent(packet)));
+    }
+
+    /// The packets that the client gets for an entry.
+    fn each_packet(&self, entry: &Entry, tell: impl Fn(SessionPacket<'_>)) {
+        match self.parsed(entry) {
+            Some(parsed) => {
+                for packet in parsed {
+                    events::packets(&Entry::Packet(packet.clone())).for_each(&tell);
+                }
+            }
+            None => events::packets(entry).for_each(tell),
+        }
     }
 
     /// Appends an entry's form in a poll's answer, as this client can take it.

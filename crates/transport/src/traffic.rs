@@ -1,6 +1,8 @@
-//! What all sessions say and hear, in counts.
+//! What all sessions say and hear: in counts, and word by word for an application that listens.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::events::Listener;
 
 /// As many as there are threads that count at the same time, on most machines.
 const SHARDS: usize = 16;
@@ -9,7 +11,11 @@ const SHARDS: usize = 16;
 /// messages. Counted by each thread in a place of its own: threads would otherwise wait for each other at
 /// every packet.
 #[derive(Default)]
-pub(crate) struct Traffic([Shard; SHARDS]);
+pub(crate) struct Traffic {
+    shards: [Shard; SHARDS],
+    /// Here, where every session finds it without a pointer of its own.
+    pub(crate) listener: Option<Listener>,
+}
 
 /// On a cache line, or two, of its own.
 #[derive(Default)]
@@ -39,12 +45,16 @@ pub struct Volume {
 }
 
 impl Traffic {
+    pub(crate) fn new(listener: Option<Listener>) -> Self {
+        Self { listener, ..Self::default() }
+    }
+
     fn shard(&self) -> &Shard {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static INDEX: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
         }
-        &self.0[INDEX.with(|index| *index)]
+        &self.shards[INDEX.with(|index| *index)]
     }
 
     /// A packet came.
@@ -63,7 +73,7 @@ impl Traffic {
 
     pub(crate) fn volume(&self) -> Volume {
         let sum = |count: fn(&Shard) -> &AtomicU64| {
-            self.0.iter().map(|shard| count(shard).load(Ordering::Relaxed)).sum()
+            self.shards.iter().map(|shard| count(shard).load(Ordering::Relaxed)).sum()
         };
         Volume {
             packets_in: sum(|shard| &shard.packets_in),

@@ -107,8 +107,15 @@ impl Sender {
     pub async fn send_wait(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let packet = self.packet(&message.into()).ok_or(SendError::Separator)?;
         let mut slot = Some(Entry::Packet(packet));
-        let queued = poll_fn(|cx| self.session.outbox().poll_push(cx, &mut slot)).await;
+        let queued = poll_fn(|cx| self.session.poll_push(cx, &mut slot)).await;
         queued.map_err(|()| SendError::Closed)
+    }
+
+    /// Ready when nothing waits to be written to this client any more, or its connection is over. Written is
+    /// not received: the client's system may still hold it, or the network. Cancel safe.
+    #[doc(alias = "drain")]
+    pub async fn drained(&self) {
+        poll_fn(|cx| self.session.outbox().poll_drained(cx)).await;
     }
 
     /// Ends the session once what is queued has been written; the reason is `forced close`.

@@ -45,6 +45,7 @@ mod protection;
 mod proxies;
 mod recovery;
 mod rooms;
+mod session_events;
 mod sockets;
 mod upgrade;
 mod wire;
