@@ -13,10 +13,11 @@ import polling from "./scripts/polling.mjs";
 import probing from "./scripts/probing.mjs";
 import requests from "./scripts/requests.mjs";
 import revision3 from "./scripts/revision3.mjs";
+import told from "./scripts/told.mjs";
 import websocket from "./scripts/websocket.mjs";
 import { journal, tools } from "./transcript.mjs";
 
-const quick = { ...requests, ...polling, ...headers, ...websocket, ...probing, ...revision3 };
+const quick = { ...requests, ...polling, ...headers, ...websocket, ...probing, ...revision3, ...told };
 const scripts = { ...quick, ...heartbeat };
 const differences = JSON.parse(readFileSync(new URL("differences.json", import.meta.url), "utf8"));
 

@@ -41,6 +41,8 @@
 //   /eio3-fast/       the same, pingInterval 300, pingTimeout 1500
 //   /eio3-small/      the same, maxHttpBufferSize 100
 //   /eio3-initial/    the same, initialPacket "hello"
+//   /told/            the defaults; the journal has lines of the event `told`, too
+//   /eio3-told/       the same, allowEIO3 true
 //
 // ---- What a session does with a message
 //
@@ -59,6 +61,10 @@
 //   {"event":"message","path":P,"tag":T,"sid":S,"data":D}           a message came and has been handled; D is the text,
 //                                                                   or for a binary one `binary:` and its bytes in hexadecimal
 //   {"event":"upgrade","path":P,"tag":T,"sid":S}                    the session has changed over to websocket
+//   {"event":"told","path":P,"tag":T,"sid":S,"name":N,"packet":D}   what /told/ hears of a session once it is open: N is Node's event
+//                                                                   packet, packetCreate, flush (of each packet), heartbeat,
+//                                                                   upgrading, or last of all close; D is the packet's digit
+//                                                                   and its data, as above, or null if it is about none
 //   {"event":"close","path":P,"tag":T,"sid":S,"reason":R}           R is Node's word: "transport close", "transport error",
 //                                                                   "parse error", "ping timeout", "forced close"
 //   {"event":"connection_error","path":P,"tag":T,"code":C,"message":M,"name":N}
@@ -108,6 +114,8 @@ const OPTIONS = {
   "/eio3-fast/": { allowEIO3: true, pingInterval: 300, pingTimeout: 1500 },
   "/eio3-small/": { allowEIO3: true, maxHttpBufferSize: 100 },
   "/eio3-initial/": { allowEIO3: true, initialPacket: "hello" },
+  "/told/": {},
+  "/eio3-told/": { allowEIO3: true },
 };
 
 const query = (request) => new URL(request.url, "http://localhost").searchParams;
@@ -126,15 +134,32 @@ function handle(socket, data) {
   else socket.send(data);
 }
 
+const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+
+const shown = (data) => (typeof data === "string" ? data : `binary:${data.toString("hex")}`);
+
+function tell(socket, session) {
+  const told = (name, packet) => {
+    const text = packet && TYPES.indexOf(packet.type) + shown(packet.data ?? "");
+    write({ event: "told", ...session, name, packet: text ?? null });
+  };
+  // npm takes a parser's error for a packet.
+  socket.on("packet", (packet) => packet.type !== "error" && told("packet", packet));
+  socket.on("packetCreate", (packet) => told("packetCreate", packet));
+  socket.on("flush", (packets) => packets.forEach((packet) => told("flush", packet)));
+  for (const name of ["heartbeat", "upgrading", "close"]) socket.on(name, () => told(name));
+}
+
 function engine(path, options) {
   const server = new Server(options);
   server.on("connection", (socket) => {
     const tag = query(socket.request).get("tag");
     const session = { path, tag, sid: socket.id };
     write({ event: "connection", ...session, transport: socket.transport.name });
+    if (path.endsWith("told/")) tell(socket, session);
     socket.on("message", (data = "") => { // npm has no data at all where the text is empty
       handle(socket, data);
-      write({ event: "message", ...session, data: typeof data === "string" ? data : `binary:${data.toString("hex")}` });
+      write({ event: "message", ...session, data: shown(data) });
     });
     socket.on("upgrade", () => write({ event: "upgrade", ...session }));
     socket.on("close", (reason) => write({ event: "close", ...session, reason }));

@@ -28,7 +28,7 @@ pub enum SessionEvent<'a> {
     Upgrading,
     /// The websocket is the transport: Node's `upgrade`.
     Upgraded,
-    /// It is over: Node's `close`.
+    /// It is over, and so is its connection: Node's `close`. Nothing follows.
     Closed(CloseReason),
 }
 
@@ -117,8 +117,7 @@ pub(crate) fn packets(entry: &Entry) -> impl Iterator<Item = SessionPacket<'_>> 
         Entry::Pong => (&b"3"[..], &[][..]),
     };
     let text = text.split_first().and_then(|(kind, data)| {
-        let kind = PacketType::from_byte(*kind)?;
-        Some(SessionPacket::text(kind, str::from_utf8(data).ok()?))
+        Some(SessionPacket::text(PacketType::from_byte(*kind)?, str::from_utf8(data).ok()?))
     });
     text.into_iter().chain(attachments.iter().map(|bytes| SessionPacket::binary(bytes)))
 }

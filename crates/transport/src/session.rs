@@ -170,7 +170,6 @@ impl<H: Handler> Session<H> {
                 tracing::debug!(
                     target: "engine:socket", sid = ?self.shared.sid(), reason = %ending, "the session ends"
                 );
-                self.shared.tell(SessionEvent::Closed(ending.reason()));
                 self.sessions.count_ended(ending.reason());
             }
             self.handler.closed(now, ending.reason());
@@ -209,41 +208,33 @@ impl<H: Handler> Session<H> {
 
     fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
         let event = self.engine.receive_text(now, &self.sessions.config.engine, text);
-        if self.shared.is_heard()
-            && let Ok(event) = &event
-        {
-            self.tell_received(event.as_ref(), text);
+        if self.shared.is_heard() {
+            self.tell_received(&event, text);
         }
         self.handle(now, event, cx)
     }
 
     fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
-        let event = self.engine.receive_binary(now, &self.sessions.config.engine, bytes);
-        if self.shared.is_heard()
-            && let Ok(event) = &event
-        {
-            self.tell_received(Some(event), "");
+        let event = self.engine.receive_binary(now, &self.sessions.config.engine, bytes).map(Some);
+        if self.shared.is_heard() {
+            self.tell_received(&event, "");
         }
-        self.handle(now, event.map(Some), cx)
+        self.handle(now, event, cx)
     }
 
-    /// Tells of a packet that has come; `text` is the message that brought one of which the session makes
-    /// no event.
+    /// Tells of the packet that has come: what the session makes of it, and, but for binary, its text.
     #[cold]
-    fn tell_received(&self, event: Option<&Event<'_>>, text: &str) {
-        let packet = match event {
-            Some(Event::Message(data)) => SessionPacket::text(PacketType::Message, data),
-            Some(Event::Binary(bytes)) => SessionPacket::binary(bytes),
-            Some(Event::Ping) => SessionPacket::text(PacketType::Ping, ""),
-            Some(Event::Close) => SessionPacket::text(PacketType::Close, ""),
-            None => {
-                let kind = text.bytes().next().and_then(PacketType::from_byte);
-                let Some(kind) = kind else { return };
-                SessionPacket::text(kind, &text[1..])
-            }
+    fn tell_received(&self, event: &Result<Option<Event<'_>>, engineio::Error>, text: &str) {
+        let packet = if let Ok(Some(Event::Binary(bytes))) = event {
+            SessionPacket::binary(bytes)
+        } else {
+            let kind = text.bytes().next().and_then(PacketType::from_byte);
+            // What is no packet ends the session, and is told by that.
+            let Some(kind) = kind else { return };
+            SessionPacket::text(kind, &text[1..])
         };
         self.shared.tell(SessionEvent::Received(packet));
-        if let PacketType::Ping | PacketType::Pong = packet.kind {
+        if event.is_ok() && matches!(packet.kind, PacketType::Ping | PacketType::Pong) {
             self.shared.tell(SessionEvent::Heartbeat);
         }
     }
@@ -412,6 +403,10 @@ impl<H: Handler> Drop for Session<H> {
         }
         self.shared.shut_door();
         self.shared.outbox().close();
-        self.end_by(clock::now(), Ending::of(CloseReason::TransportClose));
+        let ending = self.end_by(clock::now(), Ending::of(CloseReason::TransportClose));
+        if self.announced {
+            // Only here: what was queued before its end may have gone meanwhile.
+            self.shared.tell(SessionEvent::Closed(ending.reason()));
+        }
     }
 }

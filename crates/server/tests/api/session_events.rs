@@ -97,6 +97,8 @@ async fn polling_and_its_upgrade_are_told_of() {
         sync(&mut peer).await;
         expect(&mut heard, &["> 42999[\"sync\"]", "+ 43999[]", "< 43999[]"]).await;
         peer.send_text("1").await;
+        peer.expect_close(1005).await;
+        drop(peer);
         expect(&mut heard, &["> 1", "closed: transport close"]).await;
     }
 }
@@ -149,7 +151,7 @@ async fn a_broadcast_is_told_of_for_each_who_gets_it() {
 /// A message that breaks the protocol is no packet.
 #[tokio::test]
 async fn of_what_is_no_packet_only_the_end_is_told() {
-    for (wrong, reason) in [("9", "parse error"), ("2", "transport error"), ("", "parse error")] {
+    for (wrong, reason) in [("9", "parse error"), ("", "parse error"), ("b!", "parse error")] {
         let (note, mut heard) = journal();
         let builder = Server::builder()
             .namespace(root())
@@ -158,6 +160,7 @@ async fn of_what_is_no_packet_only_the_end_is_told() {
         let (mut peer, id) = Peer::socketio(server.address).await;
         join(&mut heard, &id).await;
         peer.send_text(wrong).await;
+        drop(peer);
         expect(&mut heard, &[&format!("closed: {reason}")]).await;
     }
 }

@@ -93,6 +93,13 @@ enum Line<'a> {
         tag: Option<String>,
         sid: &'a str,
     },
+    Told {
+        path: &'a str,
+        tag: Option<String>,
+        sid: &'a str,
+        name: &'a str,
+        packet: Option<String>,
+    },
     Close {
         path: &'a str,
         tag: Option<String>,
@@ -142,10 +149,12 @@ async fn serve(path: &'static str, mut connection: Connection) {
 fn shown(message: &Message) -> String {
     match message {
         Message::Text(text) => text.clone(),
-        Message::Binary(bytes) => {
-            bytes.iter().fold("binary:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
-        }
+        Message::Binary(bytes) => hexadecimal(bytes),
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold("binary:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn handle(sender: &Sender, message: Message) {

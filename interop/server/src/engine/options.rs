@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use sockeye::engine::{Engine, EngineBuilder};
-use sockeye::{Cookie, Cors, Halt, Request, SameSite, Transport, deflate};
+use sockeye::{
+    Cookie, Cors, Halt, PacketType, Request, SameSite, SessionData, SessionEvent, SessionRef,
+    Transport, deflate,
+};
+
+use crate::{Line, hexadecimal, write};
 
 /// Every path with its options.
 pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
@@ -39,7 +44,37 @@ pub(crate) fn all() -> Vec<(&'static str, EngineBuilder)> {
         ("/eio3-fast", eio3().ping_interval(millis(300)).ping_timeout(millis(1500))),
         ("/eio3-small", eio3().max_payload(100)),
         ("/eio3-initial", eio3().initial_packet("hello")),
+        ("/told", plain().on_session_event(|session, event| told("/told", session, event))),
+        (
+            "/eio3-told",
+            eio3().on_session_event(|session, event| told("/eio3-told", session, event)),
+        ),
     ]
+}
+
+/// Writes what Node tells of: nothing of the open packet, which goes before anybody can listen.
+fn told(path: &str, session: SessionRef<'_>, event: SessionEvent<'_>) {
+    let (name, packet) = match event {
+        SessionEvent::Received(packet) => ("packet", Some(packet)),
+        SessionEvent::Queued(packet) => ("packetCreate", Some(packet)),
+        SessionEvent::Sent(packet) => ("flush", Some(packet)),
+        SessionEvent::Heartbeat => ("heartbeat", None),
+        SessionEvent::Upgrading => ("upgrading", None),
+        SessionEvent::Closed(_) => ("close", None),
+        _ => return,
+    };
+    if name != "packet" && packet.is_some_and(|packet| packet.kind == PacketType::Open) {
+        return;
+    }
+    let packet = packet.map(|packet| {
+        let kind = char::from(packet.kind.as_byte());
+        match packet.data {
+            SessionData::Text(data) => format!("{kind}{data}"),
+            SessionData::Binary(bytes) => format!("{kind}{}", hexadecimal(bytes)),
+        }
+    });
+    let (id, tag) = (session.id(), session.handshake().query("tag"));
+    write(&Line::Told { path, tag, sid: id.as_str(), name, packet });
 }
 
 fn eio3() -> EngineBuilder {
