@@ -24,6 +24,7 @@ use std::task::{Context, Poll, Waker};
 
 use smallvec::SmallVec;
 use sockeye_outbox::{BATCH, Entry, Outbox};
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::runtime::Handle;
 
@@ -126,7 +127,7 @@ impl Sink for AtOnce<'_> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = match slices {
-            [one] => self.0.try_write(one),
+            [one] => send(self.0.as_ref(), one),
             many => self.0.try_write_vectored(many),
         };
         match written {
@@ -143,6 +144,19 @@ impl Sink for AtOnce<'_> {
         // Ending a connection is its driver's business.
         Poll::Pending
     }
+}
+
+/// Straight to the kernel. Tokio would first look up whether it takes the socket for writable: of a
+/// broadcast to many, that is a cache line of each that has nothing to do with it. What tokio thinks stays
+/// as it is, for the driver.
+#[cfg(target_os = "linux")]
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(stream, bytes, rustix::net::SendFlags::NOSIGNAL)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    stream.try_write(bytes)
 }
 
 /// What the present wake-up of a driver on this thread has put off to its end.
