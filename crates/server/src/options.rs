@@ -332,6 +332,36 @@ impl<K> Builder<K> {
         self.keep_headers(KeepHeaders::Named(names.into_iter().collect()))
     }
 
+    /// Keeps the value of this type that the HTTP server around this one has put into a request, such as an
+    /// `axum::Extension` by a layer around the [router](crate::Server::router): hooks see it in
+    /// [`Request::extensions`](transport::Request::extensions), and handlers in
+    /// [`Handshake::extensions`](transport::Handshake::extensions). Default: none; what an
+    /// [`engine_middleware`](Self::engine_middleware) puts there is kept in any case.
+    ///
+    /// Worst-case memory: one value for each client.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::Extension;
+    /// use sockeye_server::{Namespace, Server, Socket};
+    ///
+    /// #[derive(Clone)]
+    /// struct Tenant(&'static str);
+    ///
+    /// let root = Namespace::new("/").on_connect(|socket: Socket| {
+    ///     if let Some(Tenant(name)) = socket.handshake().extensions().get() {
+    ///         socket.join(*name);
+    ///     }
+    /// });
+    /// let io = Server::builder().namespace(root).keep_extension::<Tenant>().build();
+    /// let app: axum::Router = io.router().layer(Extension(Tenant("blue")));
+    /// # }
+    /// ```
+    pub fn keep_extension<T: Clone + Send + Sync + 'static>(mut self) -> Self {
+        self.options.transport.keep_extensions.push::<T>();
+        self
+    }
+
     /// A text message that every client gets right behind the open packet. Default: none. It is a raw
     /// Engine.IO message: what speaks Socket.IO takes it for a packet.
     ///
@@ -369,8 +399,11 @@ impl<K> Builder<K> {
     /// polls, POSTs, upgrades, and plain connections. Of several, each gets what the one before it let pass.
     /// CORS comes before them, and answers preflights itself, as in Node.
     ///
-    /// A middleware may change the request: what it does to its headers is what the other hooks and
-    /// [`handshake`](crate::Socket::handshake) see. [`Halt`] ends it: with an answer of the middleware's own,
+    /// A middleware may change the request: what it does to its headers and its
+    /// [extensions](transport::Request::extensions) is what the other hooks and
+    /// [`handshake`](crate::Socket::handshake) see. It may look up who the user is, and put that into the
+    /// extensions, as in Node into `req.user`; it has to do so for the requests that open a session, those without
+    /// a `sid` in their query. [`Halt`] ends it: with an answer of the middleware's own,
     /// or by refusing it with status 400 and code 3, which any error does by `?`. The body is not there, and
     /// is not read meanwhile.
     ///

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use sockeye_server::engine::{
     CloseReason, Connection, Engine, EngineBuilder, Message, SendError, TrySendError,
 };
-use sockeye_server::{Fault, HandshakeRefusal, Revision, Transport};
+use sockeye_server::{Fault, HandshakeRefusal, Request, Revision, Transport};
 use sockeye_testkit::deadline::{until, within};
 use sockeye_testkit::peer::{self, Peer};
 use sockeye_testkit::polling::{Polling, request};
@@ -159,6 +159,28 @@ async fn text_and_bytes_go_both_ways_over_both_transports_and_across_an_upgrade(
         peer.send_close(&[]).await;
         expect_end(&mut connection, CloseReason::TransportClose).await;
         server.until_no_client().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_middleware_finds_out_goes_with_the_handshake() {
+    for face in FACES {
+        let builder = Engine::builder().engine_middleware(|mut request: Request| {
+            request.extensions.insert(request.query("transport"));
+            async { Ok(request) }
+        });
+        let mut server = Running::serve(face, builder).await;
+        let transport = |connection: &Connection| {
+            let extensions = connection.sender().handshake().extensions();
+            extensions.get::<Option<String>>().cloned().flatten()
+        };
+        let (client, connection) = server.polling().await;
+        assert_eq!(transport(&connection).as_deref(), Some("polling"), "{face:?}");
+        let _peer = client.upgrade().await;
+        assert!(within(connection.sender().upgraded()).await);
+        assert_eq!(transport(&connection).as_deref(), Some("polling"));
+        let (_peer, connection) = server.websocket().await;
+        assert_eq!(transport(&connection).as_deref(), Some("websocket"));
     }
 }
 

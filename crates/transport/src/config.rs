@@ -12,7 +12,7 @@ use sockeye_websocket::{self as websocket, deflate};
 
 use crate::cookie::Cookie;
 use crate::cors::Cors;
-use crate::handshake::KeepHeaders;
+use crate::handshake::{KeepExtensions, KeepHeaders};
 use crate::hooks::Hooks;
 
 /// What all sessions of an [`Engine`](crate::Engine) have in common.
@@ -55,6 +55,8 @@ pub struct Config {
     pub max_stall: u64,
     /// What of a handshake's headers is kept while the session lives. Default: all.
     pub keep_headers: KeepHeaders,
+    /// What of an HTTP request's extensions is kept. Default: nothing.
+    pub keep_extensions: KeepExtensions,
     /// The cookie that the handshake's answer to a client that polls sets. Default: none.
     pub cookie: Option<Cookie>,
     /// Which pages of other origins may use the engine, over every transport. Default: none is told so
@@ -91,6 +93,7 @@ impl Default for Config {
             max_buffered_bytes: 1024 * 1024,
             max_stall: 60_000,
             keep_headers: KeepHeaders::All,
+            keep_extensions: KeepExtensions::default(),
             cookie: None,
             cors: None,
             trusted_proxies: None,

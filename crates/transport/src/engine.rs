@@ -292,7 +292,7 @@ impl Engine {
         let secure = secure.unwrap_or_else(|| parts.extensions.get::<OverTls>().is_some());
         // A socket that listens on both writes an IPv4 address as one of IPv6.
         address.set_ip(address.ip().to_canonical());
-        Request::new(parts, address, secure)
+        Request::new(parts, address, secure, &self.config().keep_extensions)
     }
 
     fn refuse(&self, request: &Request, upgrade: bool, refused: &Refused) -> Response<Body> {
@@ -501,6 +501,7 @@ impl Engine {
                 request.url(),
                 &request.headers,
                 &config.keep_headers,
+                &request.extensions,
             ),
             form,
             door,

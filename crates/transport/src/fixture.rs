@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use sockeye_engineio::{CloseReason, Sid};
 use sockeye_hub::Packet;
 use sockeye_net::{Intake, Io};
@@ -111,7 +111,8 @@ impl Fixture {
         let sessions = Arc::new(Sessions::new(config.settled()));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let keep = &sessions.config.keep_headers;
-        let handshake = Handshake::new(address, false, "/", &HeaderMap::new(), keep);
+        let (headers, extensions) = (HeaderMap::new(), Extensions::new());
+        let handshake = Handshake::new(address, false, "/", &headers, keep, &extensions);
         let limit = sessions.config.max_buffered_bytes;
         let door = Some(Box::<Door>::default());
         let shared = Arc::new(Shared::new(

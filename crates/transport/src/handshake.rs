@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName};
+use http::{Extensions, HeaderMap, HeaderName};
 use sockeye_engineio as engineio;
 
 /// The names of headers that browsers and proxies send: one byte each in a block.
@@ -46,7 +46,7 @@ const KNOWN: [&str; 32] = [
 /// Stands where a name that is not [`KNOWN`] follows, behind its length.
 const SPELT_OUT: u8 = u8::MAX;
 
-/// The request that opened the session: address, time, URL and headers.
+/// The request that opened the session: address, time, URL, headers, and what was found out about it.
 ///
 /// All headers are kept, as in Node; they lie in one block of exactly their size, because they are
 /// most of what an idle client costs.
@@ -58,6 +58,7 @@ pub struct Handshake {
     /// [`SPELT_OUT`], one byte of length and the name), the length of its value in two bytes,
     /// little-endian, and the value.
     block: Box<[u8]>,
+    extensions: Extensions,
     url_len: u16,
     secure: bool,
 }
@@ -85,6 +86,28 @@ impl KeepHeaders {
     }
 }
 
+/// Which values of an HTTP request are [kept](Handshake::extensions).
+///
+/// Not all of them: hyper's and axum's own would keep alive what a connection has for HTTP, or cost every
+/// session a table.
+#[derive(Clone, Debug, Default)]
+pub struct KeepExtensions(Vec<fn(&mut Extensions, &mut Extensions)>);
+
+impl KeepExtensions {
+    /// Adds those of this type.
+    pub fn push<T: Clone + Send + Sync + 'static>(&mut self) {
+        self.0.push(|from, to| {
+            from.remove::<T>().map(|value| to.insert(value));
+        });
+    }
+
+    pub(crate) fn take(&self, from: &mut Extensions) -> Extensions {
+        let mut kept = Extensions::new();
+        self.0.iter().for_each(|take| take(from, &mut kept));
+        kept
+    }
+}
+
 impl Handshake {
     /// Keeps a request's URL and headers. hyper bounds a head to far below 64 KiB a line; should a
     /// longer one come from elsewhere, it is left out.
@@ -94,6 +117,7 @@ impl Handshake {
         url: &str,
         headers: &HeaderMap,
         keep: &KeepHeaders,
+        extensions: &Extensions,
     ) -> Self {
         let url = if url.len() <= usize::from(u16::MAX) { url } else { "" };
         let mut block = Vec::with_capacity(1024);
@@ -116,7 +140,10 @@ impl Handshake {
             block.extend_from_slice(value.as_bytes());
         }
         let url_len = url.len() as u16;
-        Self { address, issued: SystemTime::now(), block: block.into(), url_len, secure }
+        // A map that has been emptied keeps its table.
+        let extensions = if extensions.is_empty() { Extensions::new() } else { extensions.clone() };
+        let issued = SystemTime::now();
+        Self { address, issued, block: block.into(), extensions, url_len, secure }
     }
 
     /// The client's address: behind a trusted proxy the one that it names, else the socket's.
@@ -167,6 +194,16 @@ impl Handshake {
         std::str::from_utf8(value).ok()
     }
 
+    /// What was found out about the request, by type: Node's `req.user` and its like. The values that
+    /// [`Request::extensions`](crate::Request::extensions) had when the session was opened; those of later
+    /// requests, of the upgrade too, change nothing here.
+    ///
+    /// A session keeps them as long as somebody holds it. A recovered socket has those of its new session.
+    #[doc(alias = "request")]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
     /// A parameter of the URL's query, decoded; the last one where there are several, as in Node.
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.url().split_once('?')?;
@@ -200,7 +237,8 @@ mod tests {
         headers.insert("x-empty", HeaderValue::from_static(""));
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let url = "/socket.io/?EIO=4&t=a%20b&t=c%26d";
-        let handshake = Handshake::new(address, true, url, &headers, &KeepHeaders::All);
+        let none = Extensions::new();
+        let handshake = Handshake::new(address, true, url, &headers, &KeepHeaders::All, &none);
         assert!(handshake.is_secure());
         assert_eq!(handshake.url(), url);
         assert_eq!(handshake.header("Host"), Some("example.org"));
@@ -212,7 +250,8 @@ mod tests {
         assert_eq!(handshake.query("sid"), None);
         assert_eq!(handshake.address(), address);
 
-        let kept = |keep| Handshake::new(address, false, url, &headers, &keep).headers().count();
+        let kept =
+            |keep| Handshake::new(address, false, url, &headers, &keep, &none).headers().count();
         assert_eq!(kept(KeepHeaders::None), 0);
         let named = [HeaderName::from_static("cookie"), HeaderName::from_static("x-tenant")];
         assert_eq!(kept(KeepHeaders::Named(named.into())), 3);

@@ -63,7 +63,7 @@ pub use entry::Entry;
 pub use events::{SessionData, SessionEvent, SessionPacket, SessionRef};
 pub use fault::Fault;
 pub use handler::{Flow, Handler};
-pub use handshake::{Handshake, KeepHeaders};
+pub use handshake::{Handshake, KeepExtensions, KeepHeaders};
 pub use hooks::{ConnectionError, Forbidden, Hooks};
 pub use middleware::Halt;
 pub use parsing::Parsing;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 use sockeye_engineio as engineio;
 use sockeye_net::http::{connect_protocol, join_cookies};
+
+use crate::handshake::KeepExtensions;
 
 /// What a request is judged by: its head, and whose it is.
 #[derive(Clone, Debug)]
@@ -25,13 +27,22 @@ pub struct Request {
     /// Whether the client speaks TLS: to this server, or, by the word of a [trusted proxy](crate::Config), to
     /// that.
     pub secure: bool,
+    /// Values beside the headers, such as the user that a [middleware](crate::Hooks::middleware) has found. Those
+    /// of the request that opens a session go with its [handshake](crate::Handshake::extensions). At first there
+    /// are those of the HTTP request that are to be [kept](crate::Config::keep_extensions).
+    pub extensions: Extensions,
     /// Whether it is an extended CONNECT for a WebSocket, by HTTP/2.
     connects: bool,
 }
 
 impl Request {
-    pub(crate) fn new(parts: Parts, address: SocketAddr, secure: bool) -> Self {
-        let Parts { method, uri, version, mut headers, extensions, .. } = parts;
+    pub(crate) fn new(
+        parts: Parts,
+        address: SocketAddr,
+        secure: bool,
+        keep: &KeepExtensions,
+    ) -> Self {
+        let Parts { method, uri, version, mut headers, mut extensions, .. } = parts;
         let connects = method == Method::CONNECT
             && connect_protocol(&extensions)
                 .is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
@@ -43,7 +54,8 @@ impl Request {
         {
             headers.insert(HOST, host);
         }
-        Self { method, uri, version, headers, address, secure, connects }
+        let extensions = keep.take(&mut extensions);
+        Self { method, uri, version, headers, address, secure, extensions, connects }
     }
 
     /// A parameter of the query, decoded; the last one where there are several, as in Node.

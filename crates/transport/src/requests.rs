@@ -262,13 +262,15 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::fixture::Fixture;
+    use crate::handshake::KeepExtensions;
     use sockeye_engineio::Refusal;
     use std::net::SocketAddr;
     use std::sync::Mutex;
 
     fn request(method: Method) -> Request {
         let request = http::Request::builder().method(method).uri("/?sid=x").body(()).unwrap();
-        Request::new(request.into_parts().0, SocketAddr::from(([127, 0, 0, 1], 4000)), false)
+        let address = SocketAddr::from(([127, 0, 0, 1], 4000));
+        Request::new(request.into_parts().0, address, false, &KeepExtensions::default())
     }
 
     /// Between the judging of a request and its session's door, the session may end or upgrade.

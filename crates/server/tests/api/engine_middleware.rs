@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderValue, Response as HttpResponse, StatusCode};
 use sockeye_server::{
-    ConnectionError, Cors, Halt, HandshakeRefusal, Request, Server, ServerBuilder, Sid,
+    ConnectionError, Cors, Halt, HandshakeRefusal, Request, Server, ServerBuilder, Sid, Socket,
 };
 use sockeye_testkit::peer::{Peer, Response, TARGET};
 use sockeye_testkit::polling::{Polling, request};
@@ -175,6 +176,63 @@ async fn what_it_changes_is_what_the_others_see() {
         assert_eq!(asked.next().await, "blue, then green");
         let socket = sockets.next().await;
         assert_eq!(socket.handshake().header("x-tenant"), Some("blue, then green"), "{face:?}");
+    }
+}
+
+/// What a middleware has found out about a request: which one it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Nth(u32);
+
+#[tokio::test]
+async fn what_it_finds_out_goes_with_the_session_that_the_request_opens() {
+    let nth = |socket: &Socket| socket.handshake().extensions().get::<Nth>().copied();
+    for face in FACES {
+        let (note, mut found) = journal();
+        let note_too = note.clone();
+        let namespace = root()
+            .middleware(move |socket: Socket| {
+                note.write(nth(&socket));
+                Ok::<_, &str>(())
+            })
+            .on_connect(move |socket: Socket| note_too.write(nth(&socket)));
+        let (namespace, mut sockets) = with_sockets(namespace);
+        let (ask, mut asked) = journal();
+        let requests = AtomicU32::new(0);
+        let builder = Server::builder()
+            .namespace(namespace)
+            .plain("/plain", "/")
+            .engine_middleware(move |mut request: Request| {
+                request.extensions.insert(Nth(requests.fetch_add(1, Ordering::Relaxed)));
+                async { Ok(request) }
+            })
+            .allow_request(move |request: &Request| {
+                ask.write(request.extensions.get::<Nth>().copied());
+                async { Ok::<_, &str>(()) }
+            });
+        let server = face.serve(builder).await;
+
+        let (client, _) = Polling::socketio(server.address).await;
+        let first = Some(Nth(0));
+        asked.expect([first]).await;
+        found.expect([first, first]).await;
+        let socket = sockets.next().await;
+        let mut peer = client.upgrade().await;
+        sync(&mut peer).await;
+        // Of all the requests there were.
+        assert_eq!(nth(&socket), first, "{face:?}");
+        let fetched = server.everyone().sockets();
+        assert_eq!(fetched.iter().map(nth).collect::<Vec<_>>(), [first]);
+        // Neither hyper's nor axum's own are among them.
+        assert_eq!(socket.handshake().extensions().len(), 1, "{face:?}");
+
+        let (_websocket, _) = Peer::socketio(server.address).await;
+        let next = asked.next().await;
+        assert_ne!(next, first);
+        found.expect([next, next]).await;
+        let _plain = Peer::websocket(server.address, "/plain").await;
+        let last = next.map(|Nth(n)| Nth(n + 1));
+        asked.expect([last]).await;
+        found.expect([last, last]).await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Requests that open no session, and the answers to them.
 
+use axum::Extension;
 use axum::routing::get;
-use sockeye_server::Server;
+use sockeye_server::{Server, Socket};
 use sockeye_testkit::peer::{Peer, TARGET, http};
 use tokio::net::TcpListener;
 
-use crate::harness::{FACES, UPGRADE, root, serve, sync};
+use crate::harness::{FACES, UPGRADE, journal, root, serve, sync};
 
 fn request(method: &str, target: &str, headers: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
@@ -241,4 +242,39 @@ async fn the_service_works_under_a_nested_router() {
     assert!(peer.recv_text().await.starts_with('0'));
     peer.join("/").await;
     sync(&mut peer).await;
+}
+
+#[tokio::test]
+async fn what_a_layer_around_it_adds_is_kept_where_that_is_wanted() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Tenant(&'static str);
+    #[derive(Clone)]
+    struct Unwanted;
+
+    for kept in [true, false] {
+        let (note, mut found) = journal();
+        let namespace = root().on_connect(move |socket: Socket| {
+            let extensions = socket.handshake().extensions();
+            note.write((extensions.get::<Tenant>().cloned(), extensions.len()));
+        });
+        let mut builder = Server::builder().namespace(namespace).path("/api/socket.io");
+        if kept {
+            // Nobody adds one of the latter.
+            builder = builder.keep_extension::<Tenant>().keep_extension::<u8>();
+        }
+        let io = builder.build();
+        let nested = axum::Router::new()
+            .route_service("/socket.io/", io.service())
+            .layer(Extension(Tenant("blue")))
+            .layer(Extension(Unwanted));
+        let app = axum::Router::new().nest("/api", nested);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let mut peer = Peer::websocket(address, "/api/socket.io/?EIO=4&transport=websocket").await;
+        assert!(peer.recv_text().await.starts_with('0'));
+        peer.join("/").await;
+        let expected = if kept { (Some(Tenant("blue")), 1) } else { (None, 0) };
+        found.expect([expected]).await;
+    }
 }

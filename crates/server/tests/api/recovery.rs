@@ -5,13 +5,15 @@ mod parsers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use sockeye_server::{
-    EmitError, EventName, Namespace, Recovery, Refusal, Server, ServerBuilder, Socket, TryEmitError,
+    EmitError, EventName, Namespace, Recovery, Refusal, Request, Server, ServerBuilder, Socket,
+    TryEmitError,
 };
 use sockeye_testkit::peer::{Message, Peer};
 use sockeye_testkit::polling::Polling;
@@ -133,6 +135,26 @@ async fn a_client_comes_back_as_what_it_was() {
         events(&mut peer, &mut past, &["live"]).await;
         sync(&mut peer).await;
     }
+}
+
+/// Its user may have logged in anew meanwhile.
+#[tokio::test]
+async fn the_handshake_is_that_of_the_new_session() {
+    let (namespace, mut sockets) = with_sockets(root());
+    let requests = AtomicU32::new(0);
+    let builder = recoverable(namespace).engine_middleware(move |mut request: Request| {
+        request.extensions.insert(requests.fetch_add(1, Ordering::Relaxed));
+        async { Ok(request) }
+    });
+    let server = serve(builder).await;
+    let (peer, past) = first(server.address).await;
+    assert_eq!(sockets.next().await.handshake().extensions().get(), Some(&0_u32));
+    peer.reset();
+    let (_peer, now) = again(server.address, &past).await;
+    assert_eq!(now.sid, past.sid);
+    let socket = sockets.next().await;
+    assert!(socket.recovered());
+    assert_eq!(socket.handshake().extensions().get(), Some(&1_u32));
 }
 
 #[tokio::test]

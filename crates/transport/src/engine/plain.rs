@@ -81,9 +81,9 @@ mod tests {
             .body(())
             .unwrap();
         let peer = SocketAddr::from(([127, 0, 0, 1], 4000));
-        let request = Request::new(request.into_parts().0, peer, false);
-        let answering =
-            Engine::new(config).answer_plain::<Scribe, Scribe>(request, |_| Scribe::default());
+        let engine = Engine::new(config);
+        let request = engine.request(request.into_parts().0, peer);
+        let answering = engine.answer_plain::<Scribe, Scribe>(request, |_| Scribe::default());
         let Answer::Upgrade(response, _) = answering.await else { panic!("it is let in") };
         let varies: Vec<_> = response.headers().get_all(VARY).iter().collect();
         assert_eq!(varies, ["Accept-Language, Origin"]);
