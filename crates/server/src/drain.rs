@@ -20,14 +20,15 @@ impl Site {
     /// to open.
     pub(crate) async fn drain(&self, window: Duration) {
         // In the order of a table by hash of random ids: nobody's turn can be foreseen.
-        let sessions = self.engine.sessions();
+        let mut sessions = self.engine.sessions();
+        sessions.extend(self.adoptions.sessions());
         let slices = slices(window, sessions.len());
         let mut sessions = sessions.into_iter();
         for slice in 0..slices {
             if slice > 0 {
                 sleep(window / slices as u32).await;
             }
-            if self.engine.is_empty() {
+            if self.engine.is_empty() && self.adoptions.is_empty() {
                 break;
             }
             let left = sessions.len();

@@ -45,6 +45,7 @@
 mod ack;
 #[cfg(feature = "admin")]
 pub mod admin;
+mod adopt;
 mod builder;
 mod bundle;
 pub mod cheatsheet;

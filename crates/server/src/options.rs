@@ -26,6 +26,7 @@ use sockeye_websocket::deflate;
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::adopt::Adoptions;
 use crate::site::{Fallback, Site};
 
 /// Makes a server: `Builder<SocketIo>` a Socket.IO [`Server`](crate::Server), `Builder<EngineIo>` one
@@ -66,6 +67,7 @@ impl Options {
             path,
             trailing_slash,
             engine: Engine::new(transport),
+            adoptions: Adoptions::default(),
             gate: Arc::new(Gate::new(listening)),
             fallback,
             closing: AtomicBool::new(false),

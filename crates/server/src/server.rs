@@ -295,7 +295,8 @@ impl Server {
         self.of("/").expect("this is about the namespace `/`, which was not built")
     }
 
-    /// How many clients are connected, whatever namespaces they are in.
+    /// How many clients are connected, whatever namespaces they are in. Those that were [adopted](Self::adopt)
+    /// are their engine's.
     #[doc(alias = "clientsCount")]
     pub fn clients(&self) -> usize {
         self.inner.site.engine.len()

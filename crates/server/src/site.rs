@@ -18,11 +18,13 @@ use sockeye_engineio::CloseReason;
 use sockeye_net::Gate;
 use sockeye_net::http::{Answer, Body, Endpoint, Incoming, full, take_over};
 use sockeye_net::wheel::sleep;
-use sockeye_transport::{self as transport, Answering, Engine, Handler, Shared, Upgraded};
+use sockeye_transport::{self as transport, Answering, Ending, Engine, Handler, Shared, Upgraded};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tower_service::Service;
+
+use crate::adopt::Adoptions;
 
 /// The address of a client whose address the HTTP server does not tell.
 const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -42,6 +44,8 @@ pub(crate) struct Site {
     /// Whether the path is the server's only with a slash behind it.
     pub(crate) trailing_slash: bool,
     pub(crate) engine: Engine,
+    /// Sessions of other engines.
+    pub(crate) adoptions: Adoptions,
     pub(crate) gate: Arc<Gate>,
     pub(crate) fallback: Option<Fallback>,
     /// No session is opened any more.
@@ -67,6 +71,9 @@ impl Site {
     /// Whatever else is on the way to HTTP ends when the last session has.
     pub(crate) fn begin_close(&self) {
         self.engine.close_all(CloseReason::ServerShuttingDown);
+        for session in self.adoptions.sessions() {
+            session.close(Ending::of(CloseReason::ServerShuttingDown));
+        }
         if self.closing.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -84,8 +91,17 @@ impl Site {
         }
     }
 
+    /// Ends at once what [`begin_close`](Self::begin_close) has not ended by the end of the grace.
+    pub(crate) fn cut_off(&self) {
+        self.engine.discard_all(CloseReason::ServerShuttingDown);
+        for session in self.adoptions.sessions() {
+            session.discard(Ending::of(CloseReason::ServerShuttingDown));
+        }
+        self.end_http();
+    }
+
     /// Lets listeners, and connections that speak HTTP, end.
-    pub(crate) fn end_http(&self) {
+    fn end_http(&self) {
         self.closed.send_replace(true);
     }
 
@@ -93,6 +109,9 @@ impl Site {
     pub(crate) async fn quiet(&self) {
         quiet(&self.engine).await;
         self.end_http();
+        while !self.adoptions.is_empty() {
+            sleep(CLOSE_CHECK).await;
+        }
     }
 }
 

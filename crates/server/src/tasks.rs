@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use sockeye_engineio::CloseReason;
 use sockeye_net::wheel::sleep;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -77,8 +76,7 @@ impl Tasks {
         tokio::select! {
             () = ended => {}
             () = sleep(site.grace) => {
-                site.engine.discard_all(CloseReason::ServerShuttingDown);
-                site.end_http();
+                site.cut_off();
                 self.abort.cancel();
                 self.tracker.wait().await;
             }

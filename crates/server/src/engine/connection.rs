@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sockeye_engineio::CloseReason;
+use sockeye_transport::Shared;
 
 use super::inbox::Inbox;
 use super::sender::{SendError, Sender};
+use crate::adopt::Adoption;
 
 /// A message, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,8 @@ impl From<Vec<u8>> for Message {
     }
 }
 
-/// A client. Dropping it disconnects the client once what was sent to it has been written.
+/// A client. Dropping it disconnects the client once what was sent to it has been written; a server of Socket.IO
+/// can have it by [`Server::adopt`](crate::Server::adopt).
 pub struct Connection {
     inbox: Arc<Inbox>,
     max_waiting_bytes: usize,
@@ -81,11 +84,23 @@ impl Connection {
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
+
+    pub(crate) fn session(&self) -> &Arc<Shared> {
+        self.sender.session()
+    }
+
+    /// Leaves the client to a server: whatever comes from it is that one's.
+    pub(crate) fn hand_over(self, adoption: Adoption) {
+        self.inbox.hand_over(adoption);
+        self.session().outbox().notify();
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.sender.end(CloseReason::ForcedClose);
+        if self.inbox.adoption().is_none() {
+            self.sender.end(CloseReason::ForcedClose);
+        }
     }
 }
 

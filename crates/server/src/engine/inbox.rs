@@ -2,16 +2,21 @@
 //! [`Connection::recv`](super::Connection::recv), which takes out.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::connection::Message;
+use crate::adopt::Adoption;
 
 /// What a message costs beside its bytes, so that empty ones are bounded, too.
 const OVERHEAD: usize = 64;
 
 #[derive(Default)]
-pub(super) struct Inbox(Mutex<Inner>);
+pub(super) struct Inbox {
+    inner: Mutex<Inner>,
+    /// Whose the session is now, instead of its connection's.
+    adoption: OnceLock<Box<Adoption>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -32,7 +37,7 @@ fn cost(message: &Message) -> usize {
 
 impl Inbox {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn put(&self, message: Message) {
@@ -53,6 +58,21 @@ impl Inbox {
             inner.waker.take()
         };
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The session's task takes what is in, and what follows.
+    pub(super) fn hand_over(&self, adoption: Adoption) {
+        let _ = self.adoption.set(Box::new(adoption));
+    }
+
+    pub(super) fn adoption(&self) -> Option<&Adoption> {
+        self.adoption.get().map(|adoption| &**adoption)
+    }
+
+    pub(super) fn take_all(&self) -> VecDeque<Message> {
+        let mut inner = self.inner();
+        inner.bytes = 0;
+        std::mem::take(&mut inner.messages)
     }
 
     /// Whether nothing more is to be put in for now.

@@ -1,5 +1,6 @@
 //! Raw Engine.IO: sessions that outlive a change of transport, with a heartbeat, and messages of text or
-//! bytes. It is what Socket.IO stands on, for those who build something else on it.
+//! bytes. It is what Socket.IO stands on, for those who build something else on it; a server of Socket.IO can
+//! [adopt](crate::Server::adopt) its clients.
 //!
 //! ```no_run
 //! use sockeye_server::engine::{Connection, Engine};

@@ -184,6 +184,10 @@ impl Sender {
         self.session.outbox().is_writable()
     }
 
+    pub(super) fn session(&self) -> &Arc<Shared> {
+        &self.session
+    }
+
     pub(super) fn end(&self, reason: CloseReason) {
         self.session.close(Ending::of(reason));
     }

@@ -1,6 +1,8 @@
-//! The session's side: puts what comes into the inbox.
+//! The session's side: puts what comes into the inbox, or speaks Socket.IO once a server has
+//! [adopted](crate::Server::adopt) it.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Context;
@@ -15,18 +17,63 @@ use super::Inner;
 use super::connection::{Connection, Message};
 use super::inbox::Inbox;
 use super::sender::Sender;
+use crate::client::Client;
 
 pub(crate) struct Session {
     engine: Arc<Inner>,
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     upgraded: watch::Sender<bool>,
+    adopted: Option<Box<Adopted>>,
+}
+
+/// Socket.IO on the session.
+struct Adopted {
+    client: Client,
+    /// What had come before, as far as the client could not take it yet: it comes first.
+    waiting: VecDeque<Message>,
+}
+
+impl Adopted {
+    /// What waits is taken as it would be read: not while the client is stalled. Then it works again when it
+    /// is not.
+    fn work(&mut self, now: u64, cx: &mut Context<'_>) -> Flow {
+        self.client.work(now, cx)?;
+        while self.client.intake() == Intake::Open
+            && let Some(message) = self.waiting.pop_front()
+        {
+            match message {
+                Message::Text(text) => self.client.receive_text(now, &text, cx)?,
+                Message::Binary(bytes) => {
+                    self.client.receive_binary(now, Cow::Owned(bytes.into()), cx)?;
+                }
+            }
+        }
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 impl Session {
     pub(super) fn new(engine: Arc<Inner>, shared: Arc<Shared>) -> Self {
         let upgraded = watch::Sender::new(shared.transport() == Transport::Websocket);
-        Self { engine, shared, inbox: Arc::default(), upgraded }
+        Self { engine, shared, inbox: Arc::default(), upgraded, adopted: None }
+    }
+
+    /// The client, if it is its turn.
+    fn client(&mut self) -> Option<&mut Client> {
+        let adopted = self.adopted.as_mut().filter(|adopted| adopted.waiting.is_empty());
+        adopted.map(|adopted| &mut adopted.client)
+    }
+
+    fn put(&mut self, message: Message) -> Flow {
+        match &mut self.adopted {
+            Some(adopted) => adopted.waiting.push_back(message),
+            None => self.inbox.put(message),
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -38,41 +85,65 @@ impl Handler for Session {
         ControlFlow::Continue(())
     }
 
-    fn receive_text(&mut self, _: u64, text: &str, _: &mut Context<'_>) -> Flow {
-        self.inbox.put(Message::Text(text.to_owned()));
-        ControlFlow::Continue(())
+    fn receive_text(&mut self, now: u64, text: &str, cx: &mut Context<'_>) -> Flow {
+        match self.client() {
+            Some(client) => client.receive_text(now, text, cx),
+            None => self.put(Message::Text(text.to_owned())),
+        }
     }
 
-    fn receive_binary(&mut self, _: u64, bytes: Cow<'_, [u8]>, _: &mut Context<'_>) -> Flow {
-        self.inbox.put(Message::Binary(Bytes::from(bytes.into_owned())));
-        ControlFlow::Continue(())
+    fn receive_binary(&mut self, now: u64, bytes: Cow<'_, [u8]>, cx: &mut Context<'_>) -> Flow {
+        match self.client() {
+            Some(client) => client.receive_binary(now, bytes, cx),
+            None => self.put(Message::Binary(Bytes::from(bytes.into_owned()))),
+        }
     }
 
-    fn work(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
-        ControlFlow::Continue(())
+    fn work(&mut self, now: u64, cx: &mut Context<'_>) -> Flow {
+        if self.adopted.is_none()
+            && let Some(adoption) = self.inbox.adoption()
+        {
+            let client = Client::new(adoption.server.clone(), &self.shared);
+            let waiting = self.inbox.take_all();
+            let adopted = self.adopted.insert(Box::new(Adopted { client, waiting }));
+            adopted.client.opened(now, cx)?;
+        }
+        match &mut self.adopted {
+            Some(adopted) => adopted.work(now, cx),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        None
+        self.adopted.as_ref()?.client.poll_timeout()
     }
 
-    fn handle_timeout(&mut self, _: u64) -> Flow {
-        ControlFlow::Continue(())
+    fn handle_timeout(&mut self, now: u64) -> Flow {
+        match &mut self.adopted {
+            Some(adopted) => adopted.client.handle_timeout(now),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     fn intake(&self) -> Intake {
-        if self.inbox.is_full(self.engine.kind.max_waiting_bytes) {
-            Intake::Stalled
-        } else {
-            Intake::Open
+        match &self.adopted {
+            Some(adopted) => adopted.client.intake(),
+            None if self.inbox.is_full(self.engine.kind.max_waiting_bytes) => Intake::Stalled,
+            None => Intake::Open,
         }
     }
 
     fn upgraded(&mut self) {
         self.upgraded.send_replace(true);
+        if let Some(adopted) = &mut self.adopted {
+            adopted.client.upgraded();
+        }
     }
 
-    fn closed(&mut self, _: u64, _: CloseReason) {
+    fn closed(&mut self, now: u64, reason: CloseReason) {
         self.inbox.end();
+        if let Some(adopted) = &mut self.adopted {
+            adopted.client.closed(now, reason);
+        }
     }
 }

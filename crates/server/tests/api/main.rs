@@ -10,6 +10,7 @@ mod loopback;
 mod acks;
 mod acks_many;
 mod adapters;
+mod adopt;
 mod backpressure;
 mod bad_frames;
 mod bad_manners;
