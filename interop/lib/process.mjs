@@ -75,6 +75,9 @@ export const deflatingServers = {
   ...(!NODE_ONLY && { sockeye: startScenario("--deflate") }),
 };
 
+/** The same, whose clients are those of a raw engine. */
+export const adoptingServers = NODE_ONLY ? {} : { sockeye: startScenario("--adopt") };
+
 /** The same for the parts of features.mjs; npm's server speaks one parser, so there are two of it. */
 const FEATURES = ["--connect-timeout", "2000"];
 export const featureServers = {

@@ -9,7 +9,7 @@ import { io as io31 } from "sio3";
 import { io as io48 } from "socket.io-client";
 import { launch, openPage } from "../lib/browser.mjs";
 import { moduleSource } from "../lib/client.mjs";
-import { deflatingServers, scenarioServers } from "../lib/process.mjs";
+import { adoptingServers, deflatingServers, scenarioServers } from "../lib/process.mjs";
 import { assertSame } from "../lib/same.mjs";
 import { extensions, run, WAYS } from "./scenario.mjs";
 
@@ -27,6 +27,8 @@ let browser, files, origin;
 const servers = {};
 /** Those that compress. */
 const deflating = {};
+/** Those that adopt a raw engine's clients. */
+const adopting = {};
 /** "version way" → the official client's transcript against the npm server. */
 const oracles = {};
 
@@ -45,6 +47,7 @@ before(async () => {
   origin = `http://127.0.0.1:${files.address().port}`;
   for (const [name, start] of Object.entries(scenarioServers)) servers[name] = await start(0);
   for (const [name, start] of Object.entries(deflatingServers)) deflating[name] = await start(0);
+  for (const [name, start] of Object.entries(adoptingServers)) adopting[name] = await start(0);
   for (const version of Object.keys(officials)) {
     for (const way of Object.keys(WAYS)) oracles[`${version} ${way}`] = await inNode(version, way, servers.npm.url);
   }
@@ -54,7 +57,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   files?.close();
-  for (const server of [...Object.values(servers), ...Object.values(deflating)]) await server.stop();
+  for (const started of [servers, deflating, adopting]) for (const server of Object.values(started)) await server.stop();
 });
 
 async function inNode(version, way, url) {
@@ -132,6 +135,16 @@ for (const server of Object.keys(scenarioServers)) {
   for (const way of SOCKEYE_WAYS) {
     test(`Sockeye's client in Chromium, ${way}, server ${server}`, async () => {
       assertSame(await inBrowser("/sockeye.mjs", way, servers[server].url), expected("sockeye", way, server));
+    });
+  }
+}
+
+// A raw engine's clients are as the server's own.
+
+for (const server of Object.keys(adoptingServers)) {
+  for (const way of Object.keys(WAYS)) {
+    test(`adopted, the official client in Node.js, ${way}, server ${server}`, async () => {
+      assertSame(await inNode("4.8", way, adopting[server].url), expected("official", way, server));
     });
   }
 }

@@ -2,6 +2,7 @@
 //! every event is described.
 //!
 //! With `--deflate` it agrees to permessage-deflate, and compresses every message. `--connect-timeout` has milliseconds.
+//! With `--adopt` all its clients are those of a raw engine, without the files of the server's own.
 //!
 //! It prints `listening on http://127.0.0.1:PORT` and exits when its standard input closes.
 
@@ -15,8 +16,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
+use sockeye::engine::Engine;
 use sockeye::{Args, Data, JsonParser, MsgpackParser, Namespace, Server, Socket, deflate};
 use sockeye_interop::{bind, stdin_closed};
+use tokio::net::TcpListener;
 
 const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
 
@@ -42,13 +45,25 @@ async fn main() -> std::io::Result<()> {
     running.set(io.clone()).ok();
     let listener = bind().await?;
     tokio::select! {
-        served = io.serve_listener(listener) => served,
+        served = serve(&io, listener) => served,
         () = stdin_closed() => {
             io.close().await;
             // The thread that reads standard input cannot be stopped.
             std::process::exit(0);
         }
     }
+}
+
+async fn serve(io: &Server, listener: TcpListener) -> std::io::Result<()> {
+    if !std::env::args().any(|argument| argument == "--adopt") {
+        return io.serve_listener(listener).await;
+    }
+    let io = io.clone();
+    let engine = Engine::builder().path("/socket.io").allow_eio3(true).build(move |connection| {
+        io.adopt(connection);
+        std::future::ready(())
+    });
+    engine.serve_listener(listener).await
 }
 
 /// The server, once it is built: for handlers that ask about all of it.
