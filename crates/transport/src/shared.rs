@@ -35,12 +35,13 @@ pub struct Shared {
     form: AtomicU8,
     /// The session began on a websocket, or has upgraded to one.
     pub(crate) websocket: AtomicBool,
+    /// Here it fills a gap.
+    sid: Sid,
     /// The client's parser, if it is not the default one.
     parsing: OnceLock<Arc<Parsing>>,
     /// There while the session polls.
     pub(crate) door: Mutex<Option<Box<Door>>>,
     traffic: Arc<Traffic>,
-    sid: Sid,
     handshake: Handshake,
 }
 
