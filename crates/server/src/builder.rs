@@ -254,6 +254,10 @@ impl ServerBuilder {
     /// as in the npm package `socket.io`'s `client-dist`) instead of Sockeye's own client. They are
     /// read now.
     ///
+    /// Either is compressed when somebody first accepts it so: by gzip or deflate, and with the feature
+    /// `brotli` by that too. Of those that a browser likes alike it gets the smallest, which is brotli's;
+    /// Node takes the one that it names first, which is none of the browsers' brotli.
+    ///
     /// # Errors
     ///
     /// If the directory cannot be read, or holds no `socket.io.js`.

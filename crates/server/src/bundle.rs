@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::{fs, io};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sockeye_net::http::{Body, full};
 use sockeye_transport::Encoding;
+use tokio::sync::OnceCell;
 
 /// Sockeye's client as a classic script, which defines `io`.
 const SCRIPT: &str = include_str!("../client/socket.io.js");
@@ -21,20 +22,19 @@ const MODULE_END: &str = include_str!("../client/esm-tail.js");
 
 /// The files under the server's path, by name.
 pub(crate) struct Bundle {
-    files: HashMap<Box<str>, File>,
+    files: HashMap<Box<str>, Arc<File>>,
 }
 
 struct File {
     content: Bytes,
-    /// Made when the first client accepts it.
-    gzip: OnceLock<Bytes>,
-    deflate: OnceLock<Bytes>,
+    /// By their encodings, each made when the first client accepts it.
+    encoded: [OnceCell<Bytes>; Encoding::ALL.len()],
     content_type: &'static str,
     etag: HeaderValue,
 }
 
 impl File {
-    fn new(name: &str, content: Bytes) -> Self {
+    fn new(name: &str, content: Bytes) -> Arc<Self> {
         let content_type = if name.ends_with(".map") {
             "application/json; charset=utf-8"
         } else {
@@ -43,16 +43,15 @@ impl File {
         // Two different files of one name and length and hash are less likely than a bug here.
         let etag = format!("\"{:x}-{:x}\"", content.len(), fnv(&content));
         let etag = HeaderValue::try_from(etag).expect("hexadecimal digits are a header's value");
-        let (gzip, deflate) = (OnceLock::new(), OnceLock::new());
-        Self { content, gzip, deflate, content_type, etag }
+        Arc::new(Self { content, encoded: Default::default(), content_type, etag })
     }
 
-    fn encoded(&self, encoding: Encoding) -> Bytes {
-        let place = match encoding {
-            Encoding::Gzip => &self.gzip,
-            Encoding::Deflate => &self.deflate,
-        };
-        place.get_or_init(|| encoding.compress_here(&self.content).into()).clone()
+    /// None if the runtime ends meanwhile.
+    async fn encoded(&self, encoding: Encoding) -> Option<Bytes> {
+        let compress =
+            async || encoding.compress(self.content.clone()).await.map(Bytes::from).ok_or(());
+        let made = self.encoded[encoding as usize].get_or_try_init(compress).await;
+        made.ok().cloned()
     }
 }
 
@@ -109,8 +108,12 @@ impl Bundle {
     }
 
     /// The answer to a request for `name`, if there is such a file.
-    pub(crate) fn answer(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>> {
-        let file = self.files.get(name)?;
+    pub(crate) fn answer(
+        &self,
+        name: &str,
+        request: &HeaderMap,
+    ) -> Option<impl Future<Output = Response<Body>> + Send + use<>> {
+        let file = self.files.get(name)?.clone();
         tracing::debug!(target: "socket.io:server", name, "serves the client");
         let known = request.get_all(IF_NONE_MATCH).iter().any(|known| {
             known.to_str().is_ok_and(|known| {
@@ -119,20 +122,25 @@ impl Bundle {
                 })
             })
         });
-        let mut response = Response::new(full(Bytes::new()));
-        if known {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-        } else if let Some(encoding) = Encoding::accepted(request.get_all(ACCEPT_ENCODING)) {
-            *response.body_mut() = full(file.encoded(encoding));
-            response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
-        } else {
-            *response.body_mut() = full(file.content.clone());
-        }
-        let headers = response.headers_mut();
-        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
-        headers.insert(ETAG, file.etag.clone());
-        Some(response)
+        let encoding = Encoding::smallest(request.get_all(ACCEPT_ENCODING));
+        Some(async move {
+            let mut response = Response::new(full(Bytes::new()));
+            if known {
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+            } else if let Some(encoding) = encoding
+                && let Some(encoded) = file.encoded(encoding).await
+            {
+                *response.body_mut() = full(encoded);
+                response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
+            } else {
+                *response.body_mut() = full(file.content.clone());
+            }
+            let headers = response.headers_mut();
+            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+            headers.insert(ETAG, file.etag.clone());
+            response
+        })
     }
 }

@@ -3,14 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
-use sockeye_net::http::Body;
+use http::HeaderMap;
 use sockeye_transport::Shared;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::client::{Client, PlainClient};
 use crate::server::Server;
-use crate::site::{self, App, Beside, HttpService, Site};
+use crate::site::{self, App, Beside, Filing, HttpService, Site};
 
 /// The Socket.IO server in somebody else's HTTP server; see [`Server::service`].
 pub type SocketIoService = HttpService<Server>;
@@ -87,7 +86,8 @@ impl App for Server {
         self.inner.plain.iter().map(|route| &*route.path).collect()
     }
 
-    fn file(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>> {
-        self.inner.bundle.answer(name, request)
+    fn file(&self, name: &str, request: &HeaderMap) -> Option<Filing> {
+        let answer = self.inner.bundle.answer(name, request)?;
+        Some(Box::pin(answer))
     }
 }

@@ -124,6 +124,9 @@ async fn quiet(engine: &Engine) {
 /// Answers a request for a path that is the server's and not the engine's.
 pub(crate) type Beside<H> = Box<dyn FnOnce(transport::Request) -> Answering<H> + Send>;
 
+/// The answer to a request for a file, which is being made.
+pub(crate) type Filing = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
 /// A server that has a [`Site`].
 pub(crate) trait App: Clone + Send + Sync + Unpin + 'static {
     /// Who gets the messages of its sessions.
@@ -147,7 +150,7 @@ pub(crate) trait App: Clone + Send + Sync + Unpin + 'static {
     }
 
     /// A file of this name under the server's path.
-    fn file(&self, name: &str, request: &HeaderMap) -> Option<Response<Body>>;
+    fn file(&self, name: &str, request: &HeaderMap) -> Option<Filing>;
 }
 
 /// Where within the server a request goes.
@@ -180,10 +183,14 @@ impl<H: Handler> Place<H> {
         };
         let engine = &app.site().engine;
         if request.method != Method::OPTIONS
-            && let Some(mut file) = app.file(&rest, &request.headers)
+            && let Some(file) = app.file(&rest, &request.headers)
         {
-            engine.apply_cors(&request, file.headers_mut());
-            return Box::pin(std::future::ready(Answer::Http(file)));
+            let engine = engine.clone();
+            return Box::pin(async move {
+                let mut file = file.await;
+                engine.apply_cors(&request, file.headers_mut());
+                Answer::Http(file)
+            });
         }
         let server = app.clone();
         engine.answer(request, body, move |session| server.handler(session))

@@ -29,8 +29,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Response};
-use sockeye_net::http::Body;
+use http::HeaderMap;
 use sockeye_transport::Shared;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
@@ -41,7 +40,7 @@ pub use sockeye_engineio::CloseReason;
 pub use crate::metrics::EngineMetrics;
 use crate::metrics::{Counts, Faults, Refusals, TurnedAways};
 use crate::options::{Builder, Options};
-use crate::site::{self, App, HttpService, Site};
+use crate::site::{self, App, Filing, HttpService, Site};
 use crate::tasks::Tasks;
 use session::Session;
 
@@ -228,7 +227,7 @@ impl App for Engine {
         Session::new(self.inner.clone(), session.clone())
     }
 
-    fn file(&self, _: &str, _: &HeaderMap) -> Option<Response<Body>> {
+    fn file(&self, _: &str, _: &HeaderMap) -> Option<Filing> {
         None
     }
 }
