@@ -57,8 +57,8 @@ struct Forms {
     parsed: OnceLock<Box<[Parsed; MAX_PARSERS]>>,
 }
 
-/// How many parsers there may be beside the default one.
-pub const MAX_PARSERS: usize = 8;
+/// How many parsers there may be beside the default one; that with a replacer is one of them.
+pub const MAX_PARSERS: usize = 9;
 
 impl Packet {
     /// Makes an Engine.IO *message* packet. `encode` appends the message to the buffer it is

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sockeye_hub::adapter::Factory;
-use sockeye_socketio::Parser;
+use sockeye_socketio::{Parser, Value};
 
 #[cfg(feature = "admin")]
 use crate::admin::Admin;
@@ -168,6 +168,62 @@ impl ServerBuilder {
     /// At the eighth.
     pub fn also_parser(mut self, parser: impl Parser + 'static) -> Self {
         self.kind.config.parsers.get_or_insert_default().add(parser);
+        self
+    }
+
+    /// What the default parser writes in the place of each value that clients are sent: the second argument of
+    /// JavaScript's `JSON.stringify`, and as there called with `""` for the data of a packet, then for what is in
+    /// the value that it has made. `None` is `undefined`: an object's entry is left out, and in an array there
+    /// is `null`. Default: every value as it is.
+    ///
+    /// It sees the arguments of events and acks, the event's name as the first, the `sid` of a CONNECT, and refusals;
+    /// and binary as `{"_placeholder":true,"num":0}`. An event to many is replaced once, when the first of them is
+    /// written to, and for nobody of another parser, a [plain](Self::plain) connection, or another server. Handlers,
+    /// adapters and the log of [recovery](Self::connection_state_recovery) have the values as they were.
+    ///
+    /// A packet at which it panics, or of which it makes what clients would not take (an event that is no array,
+    /// or has a reserved name), is not sent, and logged.
+    ///
+    /// ```
+    /// use sockeye_server::{Server, Value};
+    ///
+    /// /// To JavaScript, whole numbers from here on are others.
+    /// const SAFE: u64 = 1 << 53;
+    ///
+    /// let io = Server::builder()
+    ///     .replacer(|_key, value| match value.as_u64() {
+    ///         Some(number) if number >= SAFE => Some(format!("{number}n").into()),
+    ///         _ => Some(value),
+    ///     })
+    ///     .reviver(|_key, value| {
+    ///         let digits = value.as_str().and_then(|text| text.strip_suffix('n'));
+    ///         let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+    ///         Some(number.map_or(value, Value::from))
+    ///     });
+    /// ```
+    #[doc(alias = "Encoder")]
+    pub fn replacer(
+        mut self,
+        replacer: impl Fn(&str, Value) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.kind.config.parsers.get_or_insert_default().set_replacer(Box::new(replacer));
+        self
+    }
+
+    /// What the default parser reads in the place of each value that clients send: the second argument of
+    /// JavaScript's `JSON.parse`, and as there called for what is in a value, then for that, and with `""` for the
+    /// data of the packet. `None` is `undefined`: an object's entry is left out, and in an array there is
+    /// `null`. Default: every value as it is.
+    ///
+    /// It sees what [`replacer`](Self::replacer) sees, and what clients send along with their CONNECT. What it
+    /// makes is judged as if the client had sent it, and a client at whose packet it panics is disconnected, as if
+    /// that could not be read. With a reviver, so it is for values that nest deeper than 127 levels.
+    #[doc(alias = "Decoder")]
+    pub fn reviver(
+        mut self,
+        reviver: impl Fn(&str, Value) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.kind.config.parsers.get_or_insert_default().set_reviver(Arc::new(reviver));
         self
     }
 

@@ -83,6 +83,13 @@ impl Client {
     pub(crate) fn new(server: Arc<Inner>, session: &Arc<Shared>) -> Self {
         let protocol = socketio::Connection::new(clock::now(), &server.core.config.socketio);
         server.core.begin();
+        // Clients of revision 4 have the default parser.
+        let revision4 = session.revision() == Revision::V3;
+        if revision4 {
+            let parsers = server.core.config.parsers.as_deref();
+            let replaced = parsers.and_then(|parsers| parsers.replaced.clone());
+            replaced.into_iter().for_each(|it| session.set_parsing(it));
+        }
         Self {
             server,
             link: Arc::new(Link::new(session.clone())),
@@ -93,9 +100,8 @@ impl Client {
             dispatch: Dispatch::default(),
             reason: None,
             refused: false,
-            // Clients of revision 4 have the default one.
-            native: session.revision() == Revision::V3,
-            revision4: session.revision() == Revision::V3,
+            native: revision4,
+            revision4,
         }
     }
 
@@ -438,11 +444,16 @@ impl Handler for Client {
         if let Some(flow) = self.receive_parsed(|| Message::Text(text.to_owned()), cx) {
             return flow;
         }
-        let limits = &self.server.core.config.socketio;
-        let event = match self.revision4 {
-            true => self.protocol.receive_text_v4(now, limits, text),
-            false => self.protocol.receive_text(now, limits, text),
+        let config = &self.server.core.config;
+        let revived = match config.parsers.as_deref() {
+            Some(parsers) => parsers.revive(text, &config.socketio),
+            None => Ok(Cow::Borrowed(text)),
         };
+        let event =
+            revived.as_deref().map_err(|error| *error).and_then(|text| match self.revision4 {
+                true => self.protocol.receive_text_v4(now, &config.socketio, text),
+                false => self.protocol.receive_text(now, &config.socketio, text),
+            });
         match event {
             Ok(Some(event)) => self.handle(event, cx),
             Ok(None) => ControlFlow::Continue(()),

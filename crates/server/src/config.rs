@@ -17,7 +17,7 @@ pub(crate) struct Config {
     pub(crate) max_auth_bytes: usize,
     pub(crate) cleanup_empty_namespaces: bool,
     pub(crate) max_dynamic_namespaces: usize,
-    /// None for the usual server, which knows the default parser alone.
+    /// None for the usual server, which knows the default parser alone, and that as it is.
     pub(crate) parsers: Option<Box<Parsers>>,
 }
 

@@ -44,6 +44,7 @@ pub mod plain;
 mod reason;
 mod restore;
 pub mod revision4;
+pub mod rewrite;
 mod spread;
 mod surrogates;
 mod value;

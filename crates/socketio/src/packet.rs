@@ -154,6 +154,22 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
 
 /// The same, but for the length of the namespace's name.
 pub(crate) fn decode_unnamed<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, Error> {
+    let Parts { kind, attachments, namespace, ack, data } = split(text, limits)?;
+    Ok(Packet { kind, attachments, namespace, ack, body: body(kind, data)? })
+}
+
+/// A packet whose data has not been looked at.
+pub(crate) struct Parts<'a> {
+    pub(crate) kind: Kind,
+    attachments: u32,
+    namespace: &'a str,
+    ack: Option<u64>,
+    /// The end of the text.
+    pub(crate) data: &'a str,
+}
+
+/// Finds where a packet's data begins.
+pub(crate) fn split<'a>(text: &'a str, limits: &Limits) -> Result<Parts<'a>, Error> {
     let mut chars = text.chars();
     let first = chars.next().ok_or(Misbehaviour::EmptyPacket)?;
     let kind = u8::try_from(first)
@@ -187,8 +203,7 @@ pub(crate) fn decode_unnamed<'a>(text: &'a str, limits: &Limits) -> Result<Packe
         digits => Some(digits.parse().map_err(|_| Misbehaviour::AckId)?),
     };
 
-    let body = body(kind, data)?;
-    Ok(Packet { kind, attachments, namespace, ack, body })
+    Ok(Parts { kind, attachments, namespace, ack, data })
 }
 
 /// What a packet of this kind says in this data, which is JSON, or nothing.

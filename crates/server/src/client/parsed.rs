@@ -27,10 +27,13 @@ impl Client {
         if session.parsing().is_none() {
             match parsers.choose(&message) {
                 Some(chosen) => session.set_parsing(chosen.clone()),
-                None => self.native = true,
+                None => {
+                    self.native = true;
+                    parsers.replaced.iter().for_each(|it| session.set_parsing(it.clone()));
+                }
             }
         }
-        let decoded = session.parsing()?.decode(message, &config.socketio);
+        let decoded = session.parsing()?.decode(message, &config.socketio)?;
         let event = decoded.as_ref().map_err(|error| *error);
         let event = event.and_then(|parsed| self.protocol.receive_parsed(&config.socketio, parsed));
         Some(match event {

@@ -45,6 +45,7 @@ mod polling;
 mod protection;
 mod proxies;
 mod recovery;
+mod rewrites;
 mod rooms;
 mod session_events;
 mod sockets;
