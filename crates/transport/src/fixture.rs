@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use http::{Extensions, HeaderMap};
 use sockeye_engineio::{CloseReason, Sid};
 use sockeye_hub::Packet;
-use sockeye_net::{Intake, Io};
+use sockeye_net::{Intake, Io, clock};
 use sockeye_outbox::Class;
 use sockeye_websocket::{self as websocket, Role};
 
@@ -136,8 +136,13 @@ impl Fixture {
 
     /// One wake-up of the session's task.
     pub(crate) fn wake_up(&mut self) -> Option<End> {
+        self.wake_up_at(clock::now())
+    }
+
+    /// The same, as if it were that time.
+    pub(crate) fn wake_up_at(&mut self, now: u64) -> Option<End> {
         let polling = self.polling.as_mut().expect("the session has a driver");
-        match polling.poll_end(&mut Context::from_waker(Waker::noop())) {
+        match polling.poll_end_at(now, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(end) => Some(end),
             Poll::Pending => None,
         }

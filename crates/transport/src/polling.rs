@@ -109,12 +109,16 @@ impl<H: Handler> Polling<H> {
     }
 
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let wired = self.wired.clone();
-        wake_up(&wired, || self.drive(cx))
+        self.poll_end_at(clock::now(), cx)
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let now = clock::now();
+    /// One wake-up, as if it were that time.
+    pub(crate) fn poll_end_at(&mut self, now: u64, cx: &mut Context<'_>) -> Poll<End> {
+        let wired = self.wired.clone();
+        wake_up(&wired, || self.drive(now, cx))
+    }
+
+    fn drive(&mut self, now: u64, cx: &mut Context<'_>) -> Poll<End> {
         self.commands(now, cx);
         let arrivals = self.shared.arrivals();
         self.poll = arrivals.poll.or(self.poll.take());
@@ -138,7 +142,7 @@ impl<H: Handler> Polling<H> {
         if matches!(self.phase, Phase::Closing(_)) {
             // Closed from outside, too: nobody waits for the last poll any more.
             let given_up = self.poll.is_none() && self.shared.outbox().is_closed();
-            if given_up || reached(clock::now(), self.deadline) {
+            if given_up || reached(now, self.deadline) {
                 return Poll::Ready(End::Over);
             }
         }
@@ -377,6 +381,48 @@ mod tests {
         assert!(matches!(fixture.wake_up(), Some(End::Upgraded(_))));
         assert!(fixture.shared.is_open());
         assert_eq!(fixture.sessions.faults()[Fault::PollAborted.index()], 0);
+    }
+
+    /// A session that the server closes with something queued, at a time from which its wait is counted.
+    fn closing() -> (Fixture, u64) {
+        let mut fixture = Fixture::new();
+        fixture.push("2[\"last\"]");
+        fixture.shared.close(Ending::of(CloseReason::ForcedClose));
+        let closed = clock::now();
+        assert!(fixture.wake_up_at(closed).is_none());
+        // Whoever looks after it hears so at once, and with what reason.
+        assert_eq!(fixture.notes.take(), ["forced close"]);
+        assert_eq!(fixture.shared.close_reason(), Some(CloseReason::ForcedClose));
+        (fixture, closed)
+    }
+
+    #[test]
+    fn a_poll_comes_just_in_time_to_hear_of_the_end() {
+        let (mut fixture, closed) = closing();
+        assert!(fixture.wake_up_at(closed + CLOSE_WAIT - 1000).is_none());
+        let mut poll = fixture.shared.enter_poll().unwrap();
+        assert!(fixture.wake_up_at(closed + CLOSE_WAIT - 1000).is_none());
+        assert_eq!(poll.try_recv().unwrap().take_payload(), b"42[\"last\"]");
+        let mut poll = fixture.shared.enter_poll().unwrap();
+        assert!(matches!(fixture.wake_up_at(closed + CLOSE_WAIT - 1), Some(End::Over)));
+        assert_eq!(poll.try_recv().unwrap().take_payload(), b"1");
+    }
+
+    #[test]
+    fn a_session_whose_client_polls_no_more_waits_half_a_minute_for_it() {
+        let (mut fixture, closed) = closing();
+        let sid = fixture.shared.sid().to_string();
+        // A tick of the wheel is 8 ms, within which a deadline counts as reached.
+        assert!(fixture.wake_up_at(closed + 29_992).is_none());
+        // Until then the client can find it.
+        assert!(fixture.sessions.find(&sid).is_some());
+        assert!(matches!(fixture.wake_up_at(closed + 30_000), Some(End::Over)));
+        fixture.polling = None;
+        assert!(fixture.sessions.find(&sid).is_none(), "its id is unknown to requests");
+        assert_eq!((fixture.sessions.len(), fixture.sessions.alive()), (0, 0));
+        assert_eq!(fixture.shared.outbox().buffered_bytes(), 0);
+        assert!(fixture.shared.enter_poll().is_err());
+        assert!(fixture.notes.take().is_empty(), "all has been said");
     }
 
     /// As a parser may write it: see [`Parser::encode`].
