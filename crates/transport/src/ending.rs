@@ -15,7 +15,10 @@ use crate::fault::Fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     reason: CloseReason,
-    status: Option<(CloseCode, &'static str)>,
+    /// What the close frame says.
+    code: Option<CloseCode>,
+    /// Empty: there is nothing to say.
+    words: &'static str,
 }
 
 impl Ending {
@@ -25,14 +28,14 @@ impl Ending {
 
     /// An end of which the client is told no more than that it is one: as in Node.
     pub const fn untold(reason: CloseReason) -> Self {
-        Self { reason, status: None }
+        Self { reason, code: None, words: "" }
     }
 
     /// An end with the code (RFC 6455 §7.4) of the close frame, and with words for it and the close packet, of at
     /// most 123 bytes.
     pub const fn told(reason: CloseReason, code: CloseCode, words: &'static str) -> Self {
         assert!(words.len() <= 123, "a close frame has no more room");
-        Self { reason, status: Some((code, words)) }
+        Self { reason, code: Some(code), words }
     }
 
     /// What is told of an end for which there is nothing but the reason.
@@ -78,19 +81,15 @@ impl Ending {
     /// What is known of a client that broke the WebSocket protocol, or sent more than it may. The close frame has
     /// said so already.
     pub(crate) const fn broken(error: &websocket::Error) -> &'static Self {
-        const fn told(code: CloseCode, words: &'static str) -> Ending {
-            Ending::told(CloseReason::TransportError, code, words)
+        const fn known(words: &'static str) -> Ending {
+            Ending { reason: CloseReason::TransportError, code: None, words }
         }
         match error {
-            websocket::Error::PeerMisbehaved(_) => {
-                const { &told(CloseCode::PROTOCOL, "websocket protocol error") }
-            }
+            websocket::Error::PeerMisbehaved(_) => const { &known("websocket protocol error") },
             websocket::Error::LimitExceeded(websocket::Limit::Fragments { .. }) => {
-                const { &told(CloseCode::POLICY, "too many fragments") }
+                const { &known("too many fragments") }
             }
-            websocket::Error::LimitExceeded(_) => {
-                const { &told(CloseCode::TOO_BIG, "message too large") }
-            }
+            websocket::Error::LimitExceeded(_) => const { &known("message too large") },
         }
     }
 
@@ -101,21 +100,20 @@ impl Ending {
 
     /// What the client is told: the code where it has a websocket, and the words in any case.
     pub const fn status(&self) -> Option<(CloseCode, &'static str)> {
-        self.status
+        match self.code {
+            Some(code) => Some((code, self.words)),
+            None => None,
+        }
     }
 
     /// What there is to say beside the reason.
     pub fn details(&self) -> Option<&'static str> {
-        let (_, words) = self.status?;
-        (words != self.reason.as_str()).then_some(words)
+        (!self.words.is_empty() && self.words != self.reason.as_str()).then_some(self.words)
     }
 
     /// The words, or nothing.
     pub(crate) const fn words(&self) -> &'static str {
-        match self.status {
-            Some((_, words)) => words,
-            None => "",
-        }
+        self.words
     }
 }
 
@@ -148,5 +146,8 @@ mod tests {
         assert_eq!(Ending::of(CloseReason::PingTimeout).to_string(), "ping timeout");
         assert_eq!(Ending::of(CloseReason::ForcedClose).to_string(), "forced close");
         assert_eq!(Ending::TOO_SLOW.to_string(), "transport error (too slow a consumer)");
+        let broken = Ending::broken(&websocket::Limit::Fragments { limit: 1 }.into());
+        assert_eq!(broken.to_string(), "transport error (too many fragments)");
+        assert_eq!(broken.status(), None);
     }
 }
