@@ -123,9 +123,8 @@ impl Sender {
         self.end(CloseReason::ForcedClose);
     }
 
-    /// Ends the session at once: what is queued is dropped. The reason is `forced close`, or that of a
-    /// [`close`](Self::close) before.
-    #[doc(alias = "terminate")]
+    /// Ends the session at once, as Node's `close(true)`: what is queued is dropped. The reason is `forced
+    /// close`, or that of a [`close`](Self::close) before.
     pub fn discard(&self) {
         self.session.discard(Ending::of(CloseReason::ForcedClose));
     }
