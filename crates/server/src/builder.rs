@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -405,7 +405,8 @@ impl ServerBuilder {
             Kept::tidy(Arc::downgrade(&kept.log), Arc::downgrade(&children));
         }
         let site = options.build();
-        let inner = Inner { site, core, namespaces: fixed, children, bundle, plain };
+        let nobody = OnceLock::new();
+        let inner = Inner { site, core, namespaces: fixed, children, bundle, plain, nobody };
         let server = Server { inner: Arc::new(inner) };
         if let Some(observer) = observer {
             observer.begin(&server);

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "admin", feature = "prometheus"))]
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::connect::Refusal;
 use crate::emit::EmitError;
 use crate::metrics::{Counters, Metrics};
-use crate::namespace;
+use crate::namespace::{self, Handlers};
 use crate::observe::Observer;
 use crate::operators::{Broadcast, Rooms};
 use crate::parent::ParentBroadcast;
@@ -41,6 +41,9 @@ use crate::tasks::Tasks;
 /// io.listen("127.0.0.1:3000").await
 /// # }
 /// ```
+///
+/// What it does to many, [`emit`](Self::emit) and [`to`](Self::to) for two, is about the namespace `/`. In a server
+/// that was built without it nobody can be in there: it is done to nobody, and is no error.
 #[derive(Clone)]
 pub struct Server {
     pub(crate) inner: Arc<Inner>,
@@ -55,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) bundle: Bundle,
     /// Where plain connections are taken.
     pub(crate) plain: Vec<PlainRoute>,
+    /// What stands for `/` where it is not there.
+    pub(crate) nobody: OnceLock<Arc<namespace::Inner>>,
 }
 
 /// A path for plain connections, and the namespace that they are in.
@@ -132,6 +137,14 @@ impl Inner {
         self.namespaces.get(path).cloned().or_else(|| self.children.find(path))
     }
 
+    /// A namespace that no client finds, and whose events are not kept.
+    fn nobody(&self) -> &Arc<namespace::Inner> {
+        self.nobody.get_or_init(|| {
+            let handlers = Handlers { unkept: true, ..Handlers::default() };
+            Arc::new(namespace::Inner::new("/".into(), handlers, self.core.clone()))
+        })
+    }
+
     /// A namespace that is there, with a place for a socket, which
     /// [`left`](namespace::Inner::left) gives back.
     pub(crate) fn enter(&self, path: &str) -> Option<Result<Arc<namespace::Inner>, Refusal>> {
@@ -151,10 +164,7 @@ impl Server {
     ///
     /// As [`Broadcast::emit`].
     pub fn emit(&self, event: &str, data: impl Serialize) -> Result<(), EmitError> {
-        match self.of("/") {
-            Some(everyone) => everyone.emit(event, data),
-            None => Ok(()),
-        }
+        self.everyone().emit(event, data)
     }
 
     /// Emits the event `message` to every socket of the namespace `/`, as Node's `io.send` does.
@@ -208,68 +218,40 @@ impl Server {
     }
 
     /// The sockets in these rooms of the namespace `/`.
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     #[doc(alias = "in")]
     pub fn to(&self, rooms: impl Rooms) -> Broadcast {
-        self.root().to(rooms)
+        self.everyone().to(rooms)
     }
 
     /// The sockets of the namespace `/`, but for those in these rooms.
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     pub fn except(&self, rooms: impl Rooms) -> Broadcast {
-        self.root().except(rooms)
+        self.everyone().except(rooms)
     }
 
     /// Everyone in the namespace `/`, with [`Broadcast::timeout`].
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
-        self.root().timeout(timeout)
+        self.everyone().timeout(timeout)
     }
 
     /// Everyone in the namespace `/`, with [`Broadcast::volatile`].
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     pub fn volatile(&self) -> Broadcast {
-        self.root().volatile()
+        self.everyone().volatile()
     }
 
     /// Everyone in the namespace `/`, with [`Broadcast::compress`].
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     pub fn compress(&self, compress: bool) -> Broadcast {
-        self.root().compress(compress)
+        self.everyone().compress(compress)
     }
 
     /// Everyone of this server in the namespace `/`, with [`Broadcast::local`].
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     pub fn local(&self) -> Broadcast {
-        self.root().local()
+        self.everyone().local()
     }
 
     /// Everyone in the namespace `/`: what [`of("/")`](Self::of) has.
-    ///
-    /// # Panics
-    ///
-    /// If the server was built without that namespace.
     #[doc(alias = "sockets")]
     pub fn everyone(&self) -> Broadcast {
-        self.root()
+        self.of("/").unwrap_or_else(|| Broadcast::new(self.inner.nobody().clone()))
     }
 
     /// How many servers the cluster of the namespace `/` has, this one included. 1 without an
@@ -289,10 +271,6 @@ impl Server {
             },
             None => 1,
         }
-    }
-
-    fn root(&self) -> Broadcast {
-        self.of("/").expect("this is about the namespace `/`, which was not built")
     }
 
     /// How many clients are connected, whatever namespaces they are in. Those that were [adopted](Self::adopt)

@@ -1,8 +1,9 @@
 //! Rooms, and whom a broadcast reaches.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use sockeye_server::{Broadcast, Namespace, Server, Socket};
+use sockeye_server::{Broadcast, EmitError, Namespace, Recovery, Server, Socket};
 use sockeye_testkit::peer::Peer;
 
 use crate::harness::{
@@ -256,6 +257,33 @@ async fn binary_broadcasts_arrive_whole() {
             peer.expect_binary(b"\x01\x02").await;
             peer.expect_text(r#"42["next"]"#).await;
         }
+    }
+}
+
+/// As in Node, whose server always has that namespace.
+#[tokio::test]
+async fn without_the_main_namespace_nobody_is_in_it() {
+    for recovery in [false, true] {
+        let mut builder = Server::builder().namespace(Namespace::new("/chat"));
+        if recovery {
+            builder = builder.connection_state_recovery(Recovery::memory());
+        }
+        let server = serve(builder).await;
+        server.emit("e", 1).unwrap();
+        server.to("room").emit("e", 1).unwrap();
+        server.except("room").volatile().emit("e", 1).unwrap();
+        server.local().emit("e", 1).unwrap();
+        let asked = server.timeout(Duration::from_secs(600)).emit_with_acks::<u8>("e", 1).unwrap();
+        assert_eq!(within(asked.all()).await.values().count(), 0);
+        assert!(matches!(server.emit("connect", 1), Err(EmitError::Encode(_))));
+        assert!(matches!(server.to("room").emit("connect", 1), Err(EmitError::Encode(_))));
+        assert!(server.everyone().sockets().is_empty());
+        // There is no such namespace for that.
+        assert!(server.of("/").is_none());
+        assert_eq!(server.namespaces(), ["/chat"]);
+        let mut peer = Peer::engineio(server.address).await;
+        peer.send_text("40").await;
+        peer.expect_text("44{\"message\":\"Invalid namespace\"}").await;
     }
 }
 
