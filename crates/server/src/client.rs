@@ -428,6 +428,8 @@ impl Client {
 }
 
 impl Handler for Client {
+    type Plain = PlainClient;
+
     fn opened(&mut self, now: u64, _: &mut Context<'_>) -> Flow {
         let limits = &self.server.core.config.socketio;
         self.protocol = socketio::Connection::new(now, limits);

@@ -232,11 +232,8 @@ fn an_idle_client_that_has_upgraded() {
     });
 }
 
-/// A plain client's driver is another than that of a Socket.IO client, and stands in a box of its own beside the
-/// place that every task has for the latter's: 440 bytes more.
 #[test]
 fn an_idle_plain_client() {
-    const PLAIN_GATE: i64 = GATE + 440;
     alone("an_idle_plain_client", || {
         let host = Host::start(Face::Listener, Threads::Two);
         let mut clients = Vec::with_capacity(CLIENTS);
@@ -249,7 +246,7 @@ fn an_idle_plain_client() {
         let grown = HEAP.quiet().since(&start);
         let each = grown.bytes() / CLIENTS as i64;
         println!("\nan idle plain client costs {each} bytes\n{}", grown.split(CLIENTS));
-        assert!(each < PLAIN_GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
+        assert!(each < GATE, "it costs {each} bytes\n{}", grown.split(CLIENTS));
         clients.clear();
         host.await_clients(0);
         HEAP.await_level(&start, REMAINDER, "after all clients have gone");

@@ -43,6 +43,8 @@ impl Notes {
 pub(crate) struct Scribe(Notes);
 
 impl Handler for Scribe {
+    type Plain = Self;
+
     fn opened(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
         self.0.write("opened");
         ControlFlow::Continue(())

@@ -16,6 +16,9 @@ pub type Flow = ControlFlow<&'static Ending>;
 ///
 /// All calls come from the session's task, in turn.
 pub trait Handler: Unpin + Send + 'static {
+    /// That of the sessions on plain connections, beside sessions with this one.
+    type Plain: Handler;
+
     /// The session is open; its open packet is queued. The first call.
     fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> Flow;
 

@@ -18,14 +18,8 @@ pub struct Upgraded<H: Handler>(Next<H>);
 enum Next<H: Handler> {
     Session(Session<H>),
     Probe(Box<Probe>),
-    Plain(Start),
+    Plain(Session<H::Plain>),
 }
-
-/// A task that is not of the kind that most sessions are.
-type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Begins one.
-type Start = Box<dyn FnOnce(Io, &[u8]) -> Boxed + Send>;
 
 impl<H: Handler> Upgraded<H> {
     /// A new session on the websocket.
@@ -38,12 +32,9 @@ impl<H: Handler> Upgraded<H> {
         Self(Next::Probe(Box::new(probe)))
     }
 
-    /// A new session on a plain connection, with a handler of its own kind.
-    pub(crate) fn plain<P: Handler>(session: Session<P>) -> Self {
-        let start = |io: Io, leftover: &[u8]| -> Boxed {
-            Box::pin(Driver::new(io, leftover, Plain::new(session)))
-        };
-        Self(Next::Plain(Box::new(start)))
+    /// A new session on a plain connection.
+    pub(crate) fn plain(session: Session<H::Plain>) -> Self {
+        Self(Next::Plain(session))
     }
 }
 
@@ -53,8 +44,8 @@ impl<H: Handler> Successor for Upgraded<H> {
     fn start(self, io: Io, leftover: &[u8]) -> Task<H> {
         Task(match self.0 {
             Next::Session(session) => Stage::Websocket(Driver::new(io, leftover, session)),
-            Next::Probe(probe) => Stage::Other(Box::pin(probe.run(io, leftover.to_vec()))),
-            Next::Plain(start) => Stage::Other(start(io, leftover)),
+            Next::Probe(probe) => Stage::Probe(Box::pin(probe.run(io, leftover.to_vec()))),
+            Next::Plain(session) => Stage::Plain(Driver::new(io, leftover, Plain::new(session))),
         })
     }
 }
@@ -62,16 +53,12 @@ impl<H: Handler> Successor for Upgraded<H> {
 /// The future of a session, or of a probe.
 pub struct Task<H: Handler>(Stage<H>);
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "what most sessions do for long is the task itself; the rest is boxed, so that it does not set \
-              the task's size"
-)]
+/// What sessions do for long is the task itself; the rest is boxed, so that it does not set the task's size.
 enum Stage<H: Handler> {
-    /// A probe, or a plain connection.
-    Other(Boxed),
+    Probe(Pin<Box<dyn Future<Output = ()> + Send>>),
     Polling(Box<Polling<H>>),
     Websocket(Driver<Session<H>>),
+    Plain(Driver<Plain<H::Plain>>),
     Over,
 }
 
@@ -87,8 +74,9 @@ impl<H: Handler> Future for Task<H> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.0 {
-                Stage::Other(task) => return task.as_mut().poll(cx),
+                Stage::Probe(probe) => return probe.as_mut().poll(cx),
                 Stage::Websocket(driver) => return Pin::new(driver).poll(cx),
+                Stage::Plain(driver) => return Pin::new(driver).poll(cx),
                 Stage::Over => return Poll::Ready(()),
                 Stage::Polling(polling) => {
                     let end = ready!(polling.poll_end(cx));
@@ -105,7 +93,8 @@ impl<H: Handler> Future for Task<H> {
 impl<H: Handler> std::fmt::Debug for Task<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &self.0 {
-            Stage::Other(_) => "Other",
+            Stage::Probe(_) => "Probe",
+            Stage::Plain(_) => "Plain",
             Stage::Polling(_) => "Polling",
             Stage::Websocket(_) => "Websocket",
             Stage::Over => "Over",

@@ -27,6 +27,8 @@ enum Told {
 struct Listener(mpsc::UnboundedSender<Told>);
 
 impl Handler for Listener {
+    type Plain = Self;
+
     fn opened(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
         ControlFlow::Continue(())
     }

@@ -61,6 +61,8 @@ impl PlainClient {
 }
 
 impl Handler for PlainClient {
+    type Plain = Self;
+
     fn opened(&mut self, now: u64, cx: &mut Context<'_>) -> Flow {
         self.client.opened(now, cx)?;
         let flow = self.connect();

@@ -78,6 +78,9 @@ impl Session {
 }
 
 impl Handler for Session {
+    /// There are none.
+    type Plain = Self;
+
     fn opened(&mut self, _: u64, _: &mut Context<'_>) -> Flow {
         let sender = Sender::new(self.shared.clone(), self.upgraded.subscribe());
         let max = self.engine.kind.max_waiting_bytes;

@@ -15,10 +15,10 @@ impl Engine {
     /// Answers a request for a plain connection: opens a session, whose messages go to the handler that
     /// `handler` makes, or says in an HTTP response why not. Who may open one is decided as for every
     /// other session.
-    pub fn answer_plain<H: Handler, P: Handler>(
+    pub fn answer_plain<H: Handler>(
         &self,
         request: Request,
-        handler: impl FnOnce(&Arc<Shared>) -> P + Send + 'static,
+        handler: impl FnOnce(&Arc<Shared>) -> H::Plain + Send + 'static,
     ) -> Answering<H> {
         let engine = self.clone();
         Box::pin(async move {
@@ -37,10 +37,10 @@ impl Engine {
         })
     }
 
-    async fn open_plain<H: Handler, P: Handler>(
+    async fn open_plain<H: Handler>(
         &self,
         request: &Request,
-        handler: impl FnOnce(&Arc<Shared>) -> P,
+        handler: impl FnOnce(&Arc<Shared>) -> H::Plain,
     ) -> Result<Answer<Upgraded<H>>, Refused> {
         // What is no handshake is not counted, and the application is not asked about it.
         let mut response = shake_hands(request)?;
@@ -83,7 +83,7 @@ mod tests {
         let peer = SocketAddr::from(([127, 0, 0, 1], 4000));
         let engine = Engine::new(config);
         let request = engine.request(request.into_parts().0, peer);
-        let answering = engine.answer_plain::<Scribe, Scribe>(request, |_| Scribe::default());
+        let answering = engine.answer_plain::<Scribe>(request, |_| Scribe::default());
         let Answer::Upgrade(response, _) = answering.await else { panic!("it is let in") };
         let varies: Vec<_> = response.headers().get_all(VARY).iter().collect();
         assert_eq!(varies, ["Accept-Language, Origin"]);
