@@ -269,12 +269,16 @@ async fn speak_http<E: Endpoint>(
     endpoint: E,
     mut closing: watch::Receiver<bool>,
 ) -> Option<HandedOver<E::Successor>> {
-    if let Err(why) = unveil(&mut arrival).await {
+    // Who has not been named yet has asked for nothing, nor has a client that is still shaking hands.
+    let unveiled = tokio::select! {
+        unveiled = unveil(&mut arrival) => unveiled,
+        _ = closing.wait_for(|closing| *closing) => return None,
+    };
+    if let Err(why) = unveiled {
         arrival.gate.turn_away(arrival.peer, why);
         return None;
     }
     let Arrival { stream, peer, admission, gate } = arrival;
-    // A client that is still shaking hands has asked for nothing.
     let secured = tokio::select! {
         secured = gate.secure(stream, peer) => secured,
         _ = closing.wait_for(|closing| *closing) => return None,

@@ -277,6 +277,21 @@ async fn a_trusted_proxy_that_says_nothing_is_cut_off_in_time() {
     assert_eq!(server.metrics().turned_away.total(), 4);
 }
 
+/// A balancer keeps connections ready.
+#[tokio::test]
+async fn a_closing_server_does_not_wait_for_a_proxy_header() {
+    let builder = trusting(["127.0.0.1"], ForwardedBy::XForwardedFor).proxy_protocol(true);
+    let hour = Duration::from_secs(3600);
+    let server = serve(builder.head_timeout(hour).grace(hour)).await;
+    let mut silent = Peer::connect(server.address).await;
+    // Accepted after it, so that the server has both.
+    let mut other = Peer::connect(server.address).await;
+    other.send_bytes(b"GET / HTTP/1.1\r\n").await;
+    expect_end(&mut other).await;
+    within(server.close()).await;
+    expect_end(&mut silent).await;
+}
+
 #[tokio::test]
 async fn nobody_else_is_asked_for_a_proxy_header_nor_believed_one() {
     let builder = trusting(["10.0.0.0/8"], ForwardedBy::XForwardedFor).proxy_protocol(true);
