@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use sockeye_handler::yield_place;
 use sockeye_hub::adapter::Flags;
 use sockeye_net::wheel::{Sleep, sleep};
@@ -167,6 +167,13 @@ impl fmt::Display for AckError {
             Self::Emit(_) => f.write_str("the event was not sent"),
             Self::Data(_) => f.write_str("the answer has another shape than was asked for"),
         }
+    }
+}
+
+/// As its words, so that a handler can fail with it by `?`.
+impl Serialize for AckError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

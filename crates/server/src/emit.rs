@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sockeye_hub::Packet;
 use sockeye_hub::adapter::Flags;
 use sockeye_outbox::Class;
@@ -260,6 +260,13 @@ impl fmt::Display for EmitError {
             Self::TooManyAcks => f.write_str("the client owes as many answers as it may"),
             Self::Encode(_) => f.write_str("the event cannot be encoded"),
         }
+    }
+}
+
+/// As its words, so that a handler can fail with it by `?`.
+impl Serialize for EmitError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

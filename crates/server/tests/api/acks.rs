@@ -266,3 +266,23 @@ async fn an_answer_awaited_within_a_select_does_not_hold_the_client_up() {
     peer.send_text("430[0]").await;
     peer.expect_text("430[0]").await;
 }
+
+/// As its client is told, and whoever hears of errors.
+#[tokio::test]
+async fn a_handler_may_fail_with_the_error_of_what_it_sent() {
+    let ask = async |socket: Socket| {
+        let answer: u32 = socket.emit_with_ack("how many?", ()).await?;
+        Ok::<_, AckError>(answer)
+    };
+    let emit = |socket: Socket| -> Result<(), EmitError> { socket.emit("connect", ()) };
+    let server = serve(Server::builder().namespace(root().on("ask", ask).on("emit", emit))).await;
+    let (mut peer, _) = Peer::socketio(server.address).await;
+    peer.send_text(r#"421["ask"]"#).await;
+    peer.expect_text(r#"420["how many?"]"#).await;
+    peer.send_text(r#"430["many"]"#).await;
+    let answer = peer.recv_text().await;
+    assert!(answer.starts_with(r#"431[{"error":"the answer"#), "{answer}");
+    peer.send_text(r#"422["emit"]"#).await;
+    let answer = peer.recv_text().await;
+    assert!(answer.starts_with(r#"432[{"error":""#), "{answer}");
+}
