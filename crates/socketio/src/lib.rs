@@ -12,6 +12,7 @@
 //! - Out: the functions of [`encode`] append packets to a buffer. They keep no state, so that any
 //!   thread can encode, once for many receivers.
 //! - [`parser`]: the same packets in another form than the protocol's text and attachments.
+//! - [`rewrite`]: what functions make of a packet's data: the default parser's replacer and reviver.
 //! - [`revision4`]: what is different for the JavaScript clients 1.x and 2.x.
 //! - [`plain`]: the same events, both ways, for programs that have a WebSocket and no Socket.IO.
 //!
