@@ -20,7 +20,8 @@ pub enum SessionEvent<'a> {
     Received(SessionPacket<'a>),
     /// The client has shown that it is alive, by a pong, or in revision 3 by a ping: Node's `heartbeat`.
     Heartbeat,
-    /// A packet for the client was queued: Node's `packetCreate`.
+    /// A packet for the client was queued: Node's `packetCreate`. Of Socket.IO's packets this is the default
+    /// parser's form; another parser is asked when the packet is sent.
     Queued(SessionPacket<'a>),
     /// A packet is handed to the transport: Node's `flush`, which tells of several at once.
     Sent(SessionPacket<'a>),

@@ -234,22 +234,19 @@ impl Shared {
         }
     }
 
+    /// Not in the form of the client's parser, which is a user's: whoever pushes may hold locks that this wants.
     #[cold]
     pub(crate) fn tell_queued(&self, entry: &Entry) {
-        self.each_packet(entry, |packet| self.tell(SessionEvent::Queued(packet)));
+        events::packets(entry).for_each(|packet| self.tell(SessionEvent::Queued(packet)));
     }
 
     #[cold]
     pub(crate) fn tell_sent(&self, entry: &Entry) {
-        self.each_packet(entry, |packet| self.tell(SessionEvent::Sent(packet)));
-    }
-
-    /// The packets that the client gets for an entry.
-    fn each_packet(&self, entry: &Entry, tell: impl Fn(SessionPacket<'_>)) {
+        let tell = |packet: SessionPacket<'_>| self.tell(SessionEvent::Sent(packet));
         match self.parsed(entry) {
             Some(parsed) => {
                 for packet in parsed {
-                    events::packets(&Entry::Packet(packet.clone())).for_each(&tell);
+                    events::packets(&Entry::Packet(packet.clone())).for_each(tell);
                 }
             }
             None => events::packets(entry).for_each(tell),

@@ -8,7 +8,7 @@ use sockeye_server::engine::{Connection, Engine};
 use sockeye_server::{
     Data, MsgpackParser, PacketType, Server, SessionData, SessionEvent, SessionPacket, Socket,
 };
-use sockeye_testkit::peer::Peer;
+use sockeye_testkit::peer::{Message, Peer};
 use sockeye_testkit::polling::Polling;
 use tokio::net::TcpListener;
 
@@ -180,7 +180,7 @@ async fn a_client_of_revision_3_shows_its_life_by_pings() {
 }
 
 #[tokio::test]
-async fn packets_are_those_of_the_clients_parser() {
+async fn packets_go_in_the_form_of_the_clients_parser() {
     let (note, mut heard) = journal();
     let builder = Server::builder()
         .namespace(root())
@@ -196,8 +196,12 @@ async fn packets_are_those_of_the_clients_parser() {
     peer.send_binary(connect).await;
     assert_eq!(heard.next().await, format!("> 4{connect:?}"));
     let queued = heard.next().await;
-    assert!(queued.starts_with("+ 4["), "{queued}");
-    assert_eq!(heard.next().await, queued.replace('+', "<"));
+    assert!(queued.starts_with("+ 40{\"sid\":"), "{queued}");
+    let sent = match peer.recv().await {
+        Message::Binary(sent) => format!("< 4{sent:?}"),
+        other => panic!("its parser does not say {other:?}"),
+    };
+    assert_eq!(heard.next().await, sent);
 }
 
 #[tokio::test]
