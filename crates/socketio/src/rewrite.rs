@@ -52,7 +52,7 @@ pub fn replace<'a>(text: &'a str, replacer: &Rewrite) -> Result<Cow<'a, str>, Er
 /// # Errors
 ///
 /// It is no packet, or its data cannot be looked through: it is no JSON, nests deeper than 127 levels, or holds a
-/// number beyond every `f64`. Or nothing is left of its data.
+/// number beyond every `f64`. Or nothing is left of its data, or a number.
 pub fn revive<'a>(
     text: &'a str,
     limits: &Limits,
@@ -62,7 +62,11 @@ pub fn revive<'a>(
     if data.is_empty() {
         return Ok(Cow::Borrowed(text));
     }
-    rewrite(text, kind, data, |value| Ok(revived("", value, reviver))).map(Cow::Owned)
+    let with = |value| {
+        // A number is no packet's data, and would be read as an ack id, or as the end of one.
+        Ok(revived("", value, reviver).filter(|data| !matches!(data, Value::Number(_))))
+    };
+    rewrite(text, kind, data, with).map(Cow::Owned)
 }
 
 /// Writes other JSON into a packet.

@@ -129,6 +129,13 @@ fn what_is_revived_is_judged() {
     let text = revive(text, &limits, &replaced).unwrap();
     let error = joined().receive_text(0, &limits, &text).unwrap_err();
     assert_eq!(error, Misbehaviour::PlaceholderOutOfRange.into());
+    // A number as the data is none, and not the end of an ack id.
+    let number = |key: &str, value| Some(if key.is_empty() { 5.into() } else { value });
+    for text in
+        ["2[\"e\"]", "21[\"e\"]", "3[]", "31[]", "51-[\"e\"]", "61-1[]", "0{}", "2/a,[\"e\"]"]
+    {
+        assert!(revive(text, &limits, &number).is_err(), "{text}");
+    }
     // Half a character is mended before the reviver sees it.
     let same = |_: &str, value| Some(value);
     let text = revive("2[\"e\",\"\\ud83d\"]", &limits, &same).unwrap();
