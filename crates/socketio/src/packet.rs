@@ -163,7 +163,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) kind: Kind,
     attachments: u32,
     namespace: &'a str,
-    ack: Option<u64>,
+    pub(crate) ack: Option<u64>,
     /// The end of the text.
     pub(crate) data: &'a str,
 }

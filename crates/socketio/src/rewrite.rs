@@ -32,15 +32,20 @@ const MAX_DEPTH: usize = 127;
 /// What the replacer makes is no data of such a packet, over which its client would end the connection; or it
 /// nests too deep.
 pub fn replace<'a>(text: &'a str, replacer: &Rewrite) -> Result<Cow<'a, str>, Error> {
-    let Ok(Parts { kind, data, .. }) = split(text, &UNLIMITED) else {
+    let Ok(Parts { kind, ack, mut data, .. }) = split(text, &UNLIMITED) else {
         return Ok(Cow::Borrowed(text));
     };
+    if kind == Kind::ConnectError && ack.is_some() {
+        // A refusal has no ack id, but of revision 4 it may be a number.
+        let before = &text[1..text.len() - data.len()];
+        data = &text[1 + before.trim_end_matches(|digit: char| digit.is_ascii_digit()).len()..];
+    }
     if serde_json::from_str::<IgnoredAny>(data).is_err() {
         return Ok(Cow::Borrowed(text)); // Without data, or no packet.
     }
     let replaced = rewrite(text, kind, data, |value| replaced("", value, replacer, MAX_DEPTH))?;
-    // To a client of revision 4 it is any JSON.
-    if kind != Kind::ConnectError {
+    // To a client of revision 4 a refusal is any JSON.
+    if kind != Kind::ConnectError || body(kind, data).is_ok() {
         body(kind, &replaced[text.len() - data.len()..])?;
     }
     Ok(Cow::Owned(replaced))

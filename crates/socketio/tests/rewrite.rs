@@ -150,11 +150,35 @@ fn what_is_revived_is_judged() {
 #[test]
 fn what_is_no_packet_is_not_replaced() {
     let never = |_: &str, _| panic!("it is no packet");
-    for text in ["", "hello", "2hello", "2[", "51[]", "1", "0/a,"] {
+    for text in ["", "hello", "2hello", "2[", "51[]", "1", "0/a,", "4/a1"] {
         assert_eq!(replace(text, &never).unwrap(), text);
     }
     for text in ["", "hello", "2hello", "2[", "51[]"] {
         assert!(revive(text, &Limits::default(), &never).is_err(), "{text}");
+    }
+}
+
+/// A client of revision 4 takes any JSON, for which nothing else is sent.
+#[test]
+fn a_refusal_is_replaced_as_what_its_client_takes() {
+    let same = |_: &str, value| Some(value);
+    let digits = |key: &str, value| rewrite("digits", key, value);
+    for (text, replaced) in [
+        ("45", "4\"5n\""),
+        ("4/a1,12", "4/a1,\"12n\""),
+        ("4-1.5", "4\"-1.5n\""),
+        ("4[1]", "4[\"1n\"]"),
+        ("4/a,{\"message\":\"no\",\"data\":1}", "4/a,{\"message\":\"no\",\"data\":\"1n\"}"),
+    ] {
+        assert_eq!(replace(text, &digits).unwrap(), replaced);
+        assert_eq!(replace(text, &same).unwrap(), text);
+    }
+    for spoiled in [Value::Null, 5.into(), true.into(), vec![1].into()] {
+        let spoil = {
+            let spoiled = spoiled.clone();
+            move |key: &str, value| Some(if key.is_empty() { spoiled.clone() } else { value })
+        };
+        assert!(replace("4/a,{\"message\":\"no\"}", &spoil).is_err(), "{spoiled:?}");
     }
 }
 
