@@ -47,11 +47,17 @@ impl File {
     }
 
     /// None if the runtime ends meanwhile.
-    async fn encoded(&self, encoding: Encoding) -> Option<Bytes> {
-        let compress =
-            async || encoding.compress(self.content.clone()).await.map(Bytes::from).ok_or(());
-        let made = self.encoded[encoding as usize].get_or_try_init(compress).await;
-        made.ok().cloned()
+    async fn encoded(self: Arc<Self>, encoding: Encoding) -> Option<Bytes> {
+        if let Some(made) = self.encoded[encoding as usize].get() {
+            return Some(made.clone());
+        }
+        // In a task of its own: whoever leaves meanwhile would have it made for nothing, and again by the next.
+        let made = tokio::spawn(async move {
+            let compress =
+                async || encoding.compress(self.content.clone()).await.map(Bytes::from).ok_or(());
+            self.encoded[encoding as usize].get_or_try_init(compress).await.ok().cloned()
+        });
+        made.await.ok()?
     }
 }
 
@@ -128,7 +134,7 @@ impl Bundle {
             if known {
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
             } else if let Some(encoding) = encoding
-                && let Some(encoded) = file.encoded(encoding).await
+                && let Some(encoded) = file.clone().encoded(encoding).await
             {
                 *response.body_mut() = full(encoded);
                 response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
@@ -142,5 +148,30 @@ impl Bundle {
             headers.insert(ETAG, file.etag.clone());
             response
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockeye_testkit::deadline::until;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    /// Or else clients that never wait could have it begun again and again.
+    #[tokio::test]
+    async fn what_is_compressed_for_somebody_who_leaves_is_kept() {
+        let file = File::new("socket.io.js", SCRIPT.into());
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let files = [("socket.io.js".into(), file.clone())].into_iter().collect();
+        let answer = Bundle { files }.answer("socket.io.js", &headers).unwrap();
+        {
+            let mut answer = pin!(answer);
+            let pending = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_pending())).await;
+            assert!(pending, "the script is compressed on a thread of its own");
+        }
+        until(|| file.encoded[Encoding::Gzip as usize].initialized()).await;
     }
 }
