@@ -189,15 +189,15 @@ impl Shared {
         }
     }
 
-    /// Makes an entry's compressed form, if it is not there yet: here, where no lock is held.
+    /// Makes an entry's compressed form, if it is not there yet: here, where no lock of the session's is held.
+    /// Not where it has a parser, which is a user's: whoever pushes may hold locks that this wants.
     fn compress(&self, entry: &Entry) {
         let (Some(deflating), Entry::Packet(packet)) = (self.deflating.get(), entry) else {
             return;
         };
-        let form = self.form();
-        for packet in self.parsed(entry).unwrap_or(std::slice::from_ref(packet)) {
-            let entry = Entry::Packet(packet.clone());
-            deflating.prepare(packet, form as u8, |cork| encode_as(form, &entry, cork));
+        if self.parsing.get().is_none() {
+            let form = self.form();
+            deflating.prepare(packet, form as u8, |cork| encode_as(form, entry, cork));
         }
     }
 

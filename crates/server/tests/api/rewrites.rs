@@ -1,18 +1,21 @@
 //! The default parser with a replacer and a reviver.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
 use sockeye_server::{
     Args, Data, MsgpackParser, Namespace, Recovery, Refusal, Server, ServerBuilder, Socket, Value,
+    deflate,
 };
-use sockeye_testkit::peer::{Message, Peer};
+use sockeye_testkit::peer::{Message, Peer, TARGET};
 use sockeye_testkit::polling::Polling;
 
-use crate::harness::{journal, root, serve, sync, until};
+use crate::harness::{journal, root, serve, sync, until, within};
+use crate::loopback::Bus;
 
 const PLACEHOLDER: &str = "{\"_placeholder\":true,\"num\":0}";
 
@@ -213,6 +216,83 @@ async fn a_packet_that_a_replacer_spoils_is_not_sent() {
     // An ack is one, too.
     peer.send_text("421[\"echo\",[\"pan\",\"ic\"],1]").await;
     peer.expect_text("431[[\"pan\",\"ic\"],\"1n\"]").await;
+}
+
+/// A poll that waits waits on: nothing is no answer to it.
+#[tokio::test]
+async fn a_poll_is_not_answered_by_what_a_replacer_spoils() {
+    let drop = |key: &str, value: Value| (value.as_str() != Some(key)).then_some(value);
+    let server = serve(Server::builder().namespace(root()).replacer(drop)).await;
+    let (polling, _) = Polling::socketio(server.address).await;
+    let mut poll = polling.begin_poll().await;
+    server.emit("0", 1).unwrap();
+    until(|| server.metrics().sessions.buffered_bytes == 0).await;
+    server.emit("e", 1).unwrap();
+    assert_eq!(poll.recv_http().await.text(), "42[\"e\",1]");
+}
+
+#[tokio::test]
+async fn each_server_of_a_cluster_replaces_and_revives_for_its_own_clients() {
+    let bus = Bus::default();
+    let site = async |name: &'static str| {
+        let replacer = move |_: &str, value: Value| {
+            Some(if value.as_str() == Some("who") { name.into() } else { value })
+        };
+        let reviver = move |_: &str, value: Value| {
+            Some(if value.as_str() == Some("me") { name.into() } else { value })
+        };
+        let builder = Server::builder().namespace(root()).adapter(bus.factory(name, false));
+        let server = serve(builder.replacer(replacer).reviver(reviver)).await;
+        let (peer, _) = Peer::socketio(server.address).await;
+        (server, peer)
+    };
+    let mut sites = [site("a").await, site("b").await];
+    let everyone = sites[0].0.timeout(Duration::from_secs(600));
+    let asked = everyone.emit_with_acks::<String>("ask", "who").unwrap();
+    for ((_, peer), name) in sites.iter_mut().zip(["a", "b"]) {
+        let text = peer.recv_text().await;
+        let id =
+            text.strip_prefix("42").and_then(|rest| rest.split('[').next()).unwrap_or_default();
+        assert_eq!(text, format!("42{id}[\"ask\",\"{name}\"]"));
+        peer.send_text(&format!("43{id}[\"me\"]")).await;
+    }
+    let mut answers: Vec<String> = within(asked.all()).await.values().collect();
+    answers.sort();
+    assert_eq!(answers, ["a", "b"]);
+}
+
+/// It runs where no event of its namespace waits for it, compressed or not.
+#[tokio::test]
+async fn a_replacer_may_emit() {
+    for recovery in [false, true] {
+        let io: Arc<OnceLock<Server>> = Arc::default();
+        let emitter = io.clone();
+        let mut builder = Server::builder()
+            .namespace(chat())
+            .per_message_deflate(deflate::Config::default())
+            .replacer(move |_, value| {
+                if value.as_str() == Some("e") {
+                    emitter.get().unwrap().emit("replaced", 1).unwrap();
+                }
+                Some(value)
+            });
+        if recovery {
+            builder = builder.connection_state_recovery(Recovery::memory());
+        }
+        let server = serve(builder).await;
+        let _ = io.set(server.io.clone());
+        let offer = "permessage-deflate; client_max_window_bits";
+        let (mut peer, _) = Peer::deflating(server.address, TARGET, offer).await;
+        assert!(peer.recv_text().await.starts_with("0{"));
+        peer.join("/").await;
+        // Not here, where nobody would see that it comes to no end.
+        let io = server.io.clone();
+        std::thread::spawn(move || io.emit("e", "long".repeat(1000)).unwrap());
+        let mut heard = [peer.recv_text().await, peer.recv_text().await];
+        heard.sort();
+        assert!(heard[0].starts_with("42[\"e\",\"longlong"), "{heard:?}");
+        assert!(heard[1].starts_with("42[\"replaced\",1"), "{heard:?}");
+    }
 }
 
 /// The log has what was emitted.
