@@ -78,6 +78,9 @@ export const deflatingServers = {
 /** The same, whose clients are those of a raw engine. */
 export const adoptingServers = NODE_ONLY ? {} : { sockeye: startScenario("--adopt") };
 
+/** The same with a replacer and a reviver, see parsers/digits.test.mjs. */
+export const digitServers = NODE_ONLY ? {} : { sockeye: startScenario("--digits") };
+
 /** The same for the parts of features.mjs; npm's server speaks one parser, so there are two of it. */
 const FEATURES = ["--connect-timeout", "2000"];
 export const featureServers = {

@@ -2,7 +2,8 @@
 //! every event is described.
 //!
 //! With `--deflate` it agrees to permessage-deflate, and compresses every message. `--connect-timeout` has milliseconds.
-//! With `--adopt` all its clients are those of a raw engine, without the files of the server's own.
+//! With `--adopt` all its clients are those of a raw engine, without the files of the server's own. With `--digits`
+//! numbers that JavaScript would round are strings on the wire, such as `"9007199254740993n"`.
 //!
 //! It prints `listening on http://127.0.0.1:PORT` and exits when its standard input closes.
 
@@ -17,7 +18,9 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use sockeye::engine::Engine;
-use sockeye::{Args, Data, JsonParser, MsgpackParser, Namespace, Server, Socket, deflate};
+use sockeye::{
+    Args, Data, JsonParser, MsgpackParser, Namespace, Server, ServerBuilder, Socket, Value, deflate,
+};
 use sockeye_interop::{bind, stdin_closed};
 use tokio::net::TcpListener;
 
@@ -26,7 +29,7 @@ const TUTORIAL: &str = include_str!("../../../tutorial/index.html");
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let running = Running::default();
-    let io = Server::builder()
+    let io = builder()
         .also_parser(MsgpackParser)
         .also_parser(JsonParser)
         .allow_eio3(true)
@@ -52,6 +55,24 @@ async fn main() -> std::io::Result<()> {
             std::process::exit(0);
         }
     }
+}
+
+/// With `--digits`, the twin of the parser in `interop/parsers/digits.test.mjs`.
+fn builder() -> ServerBuilder {
+    let builder = Server::builder();
+    if !std::env::args().any(|argument| argument == "--digits") {
+        return builder;
+    }
+    let replacer = |_: &str, value: Value| match value.as_u64() {
+        Some(number) if number > (1 << 53) => Some(format!("{number}n").into()),
+        _ => Some(value),
+    };
+    let reviver = |_: &str, value: Value| {
+        let digits = value.as_str().and_then(|text| text.strip_suffix('n'));
+        let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+        Some(number.map_or(value, Value::from))
+    };
+    builder.replacer(replacer).reviver(reviver)
 }
 
 async fn serve(io: &Server, listener: TcpListener) -> std::io::Result<()> {
