@@ -177,12 +177,18 @@ impl ServerBuilder {
     /// is `null`. Default: every value as it is.
     ///
     /// It sees the arguments of events and acks, the event's name as the first, the `sid` of a CONNECT, and refusals;
-    /// and binary as `{"_placeholder":true,"num":0}`. An event to many is replaced once, when the first of them is
-    /// written to, and for nobody of another parser, a [plain](Self::plain) connection, or another server. Handlers,
-    /// adapters and the log of [recovery](Self::connection_state_recovery) have the values as they were.
+    /// an integer beyond 64 bits as the nearest `f64`, and binary as `{"_placeholder":true,"num":0}`. That is not for
+    /// it to make: of a [`Value::Binary`] comes a list of numbers. With
+    /// [recovery](Self::connection_state_recovery) an event's last argument is a string like `0000.1`, which tells the
+    /// client where it is: without it, it cannot come back.
     ///
-    /// A packet at which it panics, or of which it makes what clients would not take (an event that is no array,
-    /// or has a reserved name), is not sent, and logged.
+    /// An event to many is replaced once, when the first of them is written to, and for nobody of another parser, a
+    /// [plain](Self::plain) connection, or another server. Handlers, adapters and the log of recovery have the values
+    /// as they were. It is called in the midst of the server's work, while others may wait: it must be quick, and
+    /// should send nothing.
+    ///
+    /// A packet at which it panics, whose values nest deeper than 127 levels, or of which it makes what clients would
+    /// not take (an event that is no array, or has a reserved name), is not sent, and logged.
     ///
     /// ```
     /// use sockeye_server::{Server, Value};
@@ -215,9 +221,10 @@ impl ServerBuilder {
     /// data of the packet. `None` is `undefined`: an object's entry is left out, and in an array there is
     /// `null`. Default: every value as it is.
     ///
-    /// It sees what [`replacer`](Self::replacer) sees, and what clients send along with their CONNECT. What it
-    /// makes is judged as if the client had sent it, and a client at whose packet it panics is disconnected, as if
-    /// that could not be read. With a reviver, so it is for values that nest deeper than 127 levels.
+    /// It sees what [`replacer`](Self::replacer) sees, and what clients send along with their CONNECT: for recovery
+    /// the `pid` and the `offset`. What it makes is judged as if the client had sent it, and a client at whose packet
+    /// it panics is disconnected, as if that could not be read. With a reviver, so it is for values that nest deeper
+    /// than 127 levels, and for numbers beyond every `f64`.
     #[doc(alias = "Decoder")]
     pub fn reviver(
         mut self,
