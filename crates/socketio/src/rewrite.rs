@@ -44,8 +44,8 @@ pub fn replace<'a>(text: &'a str, replacer: &Rewrite) -> Result<Cow<'a, str>, Er
         return Ok(Cow::Borrowed(text)); // Without data, or no packet.
     }
     let replaced = rewrite(text, kind, data, |value| replaced("", value, replacer, MAX_DEPTH))?;
-    // To a client of revision 4 a refusal is any JSON.
-    if kind != Kind::ConnectError || body(kind, data).is_ok() {
+    // A refusal is an object, but to a client of revision 4 any JSON.
+    if kind != Kind::ConnectError || data.starts_with('{') {
         body(kind, &replaced[text.len() - data.len()..])?;
     }
     Ok(Cow::Owned(replaced))
