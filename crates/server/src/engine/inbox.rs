@@ -70,9 +70,9 @@ impl Inbox {
     }
 
     pub(super) fn take_all(&self) -> VecDeque<Message> {
-        let mut inner = self.inner();
-        inner.bytes = 0;
-        std::mem::take(&mut inner.messages)
+        // With the waker of a receiver that gave up.
+        let inner = std::mem::take(&mut *self.inner());
+        inner.messages
     }
 
     /// Whether nothing more is to be put in for now.

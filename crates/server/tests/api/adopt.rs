@@ -1,6 +1,9 @@
 //! Socket.IO on the sessions of a raw engine: `Server::adopt`.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -421,4 +424,25 @@ async fn clients_of_revision_3_are_in_the_root_namespace_at_once() {
     peer.expect_text("40").await;
     peer.send_text("420[\"echo\",\"old\"]").await;
     peer.expect_text("430[\"old\"]").await;
+}
+
+/// Of a receiver that has given up, as in a `select!` with a timeout.
+#[tokio::test]
+async fn who_waited_for_a_message_is_not_kept() {
+    struct Waiting;
+
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let io = build(root());
+    let mut raw = Raw::serve(Face::Own, Engine::builder()).await;
+    let (mut peer, mut connection) = raw.client().await;
+    let waiting = Arc::new(Waiting);
+    let waker = Waker::from(waiting.clone());
+    assert!(pin!(connection.recv()).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    io.adopt(connection);
+    peer.join("/").await;
+    assert_eq!(Arc::strong_count(&waiting), 1);
 }
