@@ -35,6 +35,8 @@ pub struct Packet {
     frame_start: u8,
     attachments: Box<[Bytes]>,
     compress: bool,
+    /// No parser has a say in it.
+    raw: bool,
     /// How many of the text's bytes, before the last one, are its offset: see
     /// [`with_offset`](Self::with_offset).
     offset: u8,
@@ -83,9 +85,22 @@ impl Packet {
             frame_start: 0,
             attachments: Box::new([bytes]),
             compress: true,
+            raw: false,
             offset: 0,
             forms: OnceLock::new(),
         })
+    }
+
+    /// Makes a text message that is what it is, whatever [parser](Self::parsed) its receivers speak.
+    pub fn raw(text: &str) -> Arc<Self> {
+        let mut packet = Self::control(|buffer| {
+            buffer.push(PacketType::Message.as_byte());
+            buffer.extend_from_slice(text.as_bytes());
+        });
+        if let Some(packet) = Arc::get_mut(&mut packet) {
+            packet.raw = true;
+        }
+        packet
     }
 
     /// Makes a packet of Engine.IO itself; `encode` appends all of it.
@@ -109,6 +124,7 @@ impl Packet {
             frame_start,
             attachments,
             compress: true,
+            raw: false,
             offset: 0,
             forms: OnceLock::new(),
         }))
@@ -237,7 +253,7 @@ impl Packet {
     }
 
     /// The messages that stand for this one in the form of the parser with this number; `None` if it is
-    /// no message, or there is no such number.
+    /// no message or a [raw](Self::raw) one, or there is no such number.
     ///
     /// `encode` is called for the first connection that asks, with the message without Engine.IO's type
     /// and the attachments. The others share what it made.
@@ -246,6 +262,9 @@ impl Packet {
         parser: u8,
         encode: impl FnOnce(&str, &[Bytes]) -> Vec<Arc<Self>>,
     ) -> Option<&[Arc<Self>]> {
+        if self.raw {
+            return None;
+        }
         let message = self.text().strip_prefix(&[PacketType::Message.as_byte()])?;
         let parsed = self.forms.get_or_init(Box::default).parsed.get_or_init(Box::default);
         let made = parsed.get(usize::from(parser))?.get_or_init(|| {

@@ -75,7 +75,7 @@ impl Server {
     /// and ends it when it is closed. [`close`](Self::close) and [`drain`](Self::drain) of this server end it,
     /// too, but not its engine. It is not among this server's [`clients`](Self::clients) and sessions in
     /// [`metrics`](Self::metrics); its sockets and events are. What is [sent](crate::engine::Sender::send) to
-    /// it raw, its client takes for packets of Socket.IO.
+    /// it raw, before or after, its client gets as it is, and takes for packets of Socket.IO.
     ///
     /// ```no_run
     /// use sockeye_server::engine::{Connection, Engine};

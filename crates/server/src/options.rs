@@ -374,11 +374,7 @@ impl<K> Builder<K> {
     pub fn initial_packet(mut self, message: &str) -> Self {
         let splits = message.contains(payload::SEPARATOR);
         assert!(!splits, "an initial packet with U+001E would reach clients that poll in two");
-        let Ok(packet) = Packet::message(|buffer| {
-            buffer.extend_from_slice(message.as_bytes());
-            Ok::<_, Infallible>(Vec::new())
-        });
-        self.options.transport.initial_packet = Some(packet);
+        self.options.transport.initial_packet = Some(Packet::raw(message));
         self
     }
 

@@ -1,6 +1,5 @@
 //! The way to a client.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -218,13 +217,7 @@ impl Sender {
             Message::Text(text) if self.revision() == Revision::V4 && text.contains(SEPARATOR) => {
                 None
             }
-            Message::Text(text) => {
-                let Ok(packet) = Packet::message(|buffer| {
-                    buffer.extend_from_slice(text.as_bytes());
-                    Ok::<_, Infallible>(Vec::new())
-                });
-                Some(packet)
-            }
+            Message::Text(text) => Some(Packet::raw(text)),
         }
     }
 }

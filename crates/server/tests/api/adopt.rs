@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye_server::engine::{CloseReason, Connection, Engine, EngineBuilder, Message, Sender};
-use sockeye_server::{Data, Namespace, Server, ServerBuilder, Socket, Transport};
+use sockeye_server::{
+    Data, MsgpackParser, Namespace, Server, ServerBuilder, Socket, Transport, Value,
+};
 use sockeye_testkit::peer::Peer;
 use sockeye_testkit::polling::Polling;
 use tokio::net::TcpListener;
@@ -445,4 +447,27 @@ async fn who_waited_for_a_message_is_not_kept() {
     io.adopt(connection);
     peer.join("/").await;
     assert_eq!(Arc::strong_count(&waiting), 1);
+}
+
+#[tokio::test]
+async fn what_is_sent_raw_is_no_matter_of_the_servers_parsers() {
+    let kept = |_: &str, value: Value| (value.as_str() != Some("before")).then_some(value);
+    let replaced = Server::builder().namespace(root()).replacer(kept);
+    let parsed = Server::builder().namespace(root()).also_parser(MsgpackParser);
+    // {"type":0,"nsp":"/"}
+    let msgpack = "bgqR0eXBlAKNuc3ChLw==";
+    for (io, connect) in [(replaced.build(), "40"), (parsed.build(), msgpack)] {
+        let mut raw = Raw::serve(Face::Own, Engine::builder()).await;
+        let polling = Polling::open(raw.address).await;
+        let connection = within(raw.connections.recv()).await.unwrap();
+        let sender = connection.sender().clone();
+        sender.send("2[\"before\"]").unwrap();
+        io.adopt(connection);
+        polling.post(connect).await;
+        until(|| io.sockets("/") == 1).await;
+        sender.send("after").unwrap();
+        let heard = polling.poll().await;
+        let heard: Vec<_> = heard.split('\u{1e}').collect();
+        assert_eq!((heard.len(), heard[0], heard[2]), (3, "42[\"before\"]", "4after"), "{heard:?}");
+    }
 }

@@ -321,3 +321,14 @@ async fn what_was_missed_is_replaced_when_it_is_sent() {
     let missed = peer.recv_text().await;
     assert!(missed.starts_with("42[\"e\",\"2n\",\""), "{missed}");
 }
+
+/// On a websocket as in a poll, and whatever is decided about the client's parser before it is written.
+#[tokio::test]
+async fn an_initial_packet_is_not_rewritten() {
+    let server = serve(builder().initial_packet("2[\"n\",1]").allow_eio3(true)).await;
+    let target = "/socket.io/?EIO=3&transport=websocket";
+    let mut peer = Peer::websocket(server.address, target).await;
+    assert!(peer.recv_text().await.starts_with("0{"));
+    peer.expect_text("42[\"n\",1]").await;
+    peer.expect_text("40").await;
+}
