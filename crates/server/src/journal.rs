@@ -2,8 +2,9 @@
 //!
 //! An event is kept before anybody hears it, and whoever is to hear it has it in its outbox before the
 //! next event of the namespace is kept: that is a *turn*. So the order of the offsets is the order of
-//! delivery, and a client's last offset says what it has heard. In a turn no user's code runs and nothing
-//! waits, except for the `write` by which a store on disk keeps an event.
+//! delivery, and a client's last offset says what it has heard. In a turn no user's code runs, but for
+//! parsers and for who hears of session events, who must not emit; and nothing waits, except for the `write`
+//! by which a store on disk keeps an event.
 //!
 //! A client that comes back gets its `connect` first, and then what it missed. (Node has it the other
 //! way round: but what comes before a `connect`, the official client keeps until there is one, beyond

@@ -29,7 +29,8 @@ pub enum SessionEvent<'a> {
     Upgrading,
     /// The websocket is the transport: Node's `upgrade`.
     Upgraded,
-    /// It is over, and so is its connection: Node's `close`. Nothing follows.
+    /// It is over, and so is its connection: Node's `close`. Nothing follows, but what another thread was
+    /// just about to tell.
     Closed(CloseReason),
 }
 

@@ -116,8 +116,10 @@ impl<K> Builder<K> {
     /// such function, nothing is spent on it.
     ///
     /// It is called by the threads of the server in the midst of their work, at times while others wait to
-    /// write to the same client: it must be quick, and should send nothing. What one thread queues another
-    /// may write at once, and then [`Sent`](SessionEvent::Sent) may be told before
+    /// write to the same client: it must be quick, and must send nothing. Where clients can be
+    /// [recovered](crate::ServerBuilder::connection_state_recovery), who emits an event when it hears of one
+    /// that was [`Queued`](SessionEvent::Queued) waits for itself, for ever. What one thread queues another
+    /// may write at once, and then [`Sent`](SessionEvent::Sent), or the end of the session, may be told before
     /// [`Queued`](SessionEvent::Queued). A panic is logged, and changes nothing. Plain connections have no
     /// packets, and are not told of.
     ///
