@@ -19,6 +19,10 @@ use super::inbox::Inbox;
 use super::sender::Sender;
 use crate::client::Client;
 
+/// The most messages that are taken of those that had come before in one wake-up, so that other sessions get
+/// their turn.
+const TAKEN_AT_ONCE: u32 = 256;
+
 pub(crate) struct Session {
     engine: Arc<Inner>,
     shared: Arc<Shared>,
@@ -39,6 +43,7 @@ impl Adopted {
     /// is not.
     fn work(&mut self, now: u64, cx: &mut Context<'_>) -> Flow {
         self.client.work(now, cx)?;
+        let mut budget = TAKEN_AT_ONCE;
         while self.client.intake() == Intake::Open
             && let Some(message) = self.waiting.pop_front()
         {
@@ -47,6 +52,11 @@ impl Adopted {
                 Message::Binary(bytes) => {
                     self.client.receive_binary(now, Cow::Owned(bytes.into()), cx)?;
                 }
+            }
+            budget -= 1;
+            if budget == 0 {
+                cx.waker().wake_by_ref();
+                break;
             }
         }
         if self.waiting.is_empty() {
@@ -130,6 +140,8 @@ impl Handler for Session {
 
     fn intake(&self) -> Intake {
         match &self.adopted {
+            // Nothing is read that would only wait behind them.
+            Some(adopted) if !adopted.waiting.is_empty() => Intake::Stalled,
             Some(adopted) => adopted.client.intake(),
             None if self.inbox.is_full(self.engine.kind.max_waiting_bytes) => Intake::Stalled,
             None => Intake::Open,

@@ -1,9 +1,11 @@
 //! Socket.IO on the sessions of a raw engine: `Server::adopt`.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -232,6 +234,35 @@ async fn more_than_handlers_can_take_waits_where_it_is() {
         go.add_permits(1);
         heard.expect([n]).await;
     }
+}
+
+/// As on any other session, however much has come before.
+#[tokio::test]
+async fn what_has_come_lets_others_have_their_turn() {
+    const EVENTS: usize = 4000;
+    let turn = Arc::new(AtomicUsize::new(0));
+    let (now, (note, mut heard)) = (turn.clone(), journal());
+    let io = build(root().on("n", move || note.write(now.load(Ordering::Relaxed))));
+    let mut raw = Raw::serve(Face::Own, Engine::builder()).await;
+    let (mut peer, connection) = raw.client().await;
+    let mut all = peer_text("40");
+    all.extend(peer_text("42[\"n\"]").repeat(EVENTS));
+    peer.send_bytes(&all).await;
+    raw.until_read("40".len() + "42[\"n\"]".len() * EVENTS).await;
+    // It is woken at once, and not, as by `yield_now`, when nobody else is.
+    tokio::spawn(std::future::poll_fn(move |cx| {
+        turn.fetch_add(1, Ordering::Relaxed);
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    }));
+    io.adopt(connection);
+    let mut of_turn = HashMap::<_, usize>::new();
+    for _ in 0..EVENTS {
+        *of_turn.entry(heard.next().await).or_default() += 1;
+    }
+    assert!(of_turn.values().all(|events| *events <= 256), "{of_turn:?}");
+    peer.expect_joined("/").await;
+    sync(&mut peer).await;
 }
 
 fn peer_text(text: &str) -> Vec<u8> {
