@@ -83,14 +83,8 @@ impl Client {
     pub(crate) fn new(server: Arc<Inner>, session: &Arc<Shared>) -> Self {
         let protocol = socketio::Connection::new(clock::now(), &server.core.config.socketio);
         server.core.begin();
-        // Clients of revision 4 have the default parser.
         let revision4 = session.revision() == Revision::V3;
-        if revision4 {
-            let parsers = server.core.config.parsers.as_deref();
-            let replaced = parsers.and_then(|parsers| parsers.replaced.clone());
-            replaced.into_iter().for_each(|it| session.set_parsing(it));
-        }
-        Self {
+        let mut client = Self {
             server,
             link: Arc::new(Link::new(session.clone())),
             protocol,
@@ -100,9 +94,13 @@ impl Client {
             dispatch: Dispatch::default(),
             reason: None,
             refused: false,
-            native: revision4,
+            native: false,
             revision4,
+        };
+        if revision4 {
+            client.speak_default();
         }
+        client
     }
 
     fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Flow {

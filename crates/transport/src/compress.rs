@@ -143,10 +143,12 @@ mod tests {
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
+    fn asking(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))])
+    }
+
     fn accepted(value: &'static str) -> Option<Encoding> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(value));
-        Encoding::accepted(headers.get_all(ACCEPT_ENCODING))
+        Encoding::accepted(asking(value).get_all(ACCEPT_ENCODING))
     }
 
     #[test]
@@ -167,11 +169,7 @@ mod tests {
     #[cfg(feature = "brotli")]
     #[test]
     fn the_smallest_of_what_is_liked_most() {
-        let smallest = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(value));
-            Encoding::smallest(headers.get_all(ACCEPT_ENCODING))
-        };
+        let smallest = |value| Encoding::smallest(asking(value).get_all(ACCEPT_ENCODING));
         assert_eq!(smallest("gzip, deflate, br, zstd"), Some(Encoding::Brotli));
         assert_eq!(smallest("deflate, gzip"), Some(Encoding::Gzip));
         assert_eq!(smallest("br;q=0.9, gzip;q=0.8, deflate"), Some(Encoding::Deflate));

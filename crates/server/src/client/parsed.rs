@@ -23,17 +23,16 @@ impl Client {
         let config = &server.core.config;
         let parsers = config.parsers.as_deref()?;
         let message = message();
-        let session = &self.link.session;
-        if session.parsing().is_none() {
+        if self.link.session.parsing().is_none() {
             match parsers.choose(&message) {
-                Some(chosen) => session.set_parsing(chosen.clone()),
+                Some(chosen) => self.link.session.set_parsing(chosen.clone()),
                 None => {
-                    self.native = true;
-                    parsers.replaced.iter().for_each(|it| session.set_parsing(it.clone()));
+                    self.speak_default();
+                    return None;
                 }
             }
         }
-        let decoded = session.parsing()?.decode(message, &config.socketio)?;
+        let decoded = self.link.session.parsing()?.decode(message, &config.socketio)?;
         let event = decoded.as_ref().map_err(|error| *error);
         let event = event.and_then(|parsed| self.protocol.receive_parsed(&config.socketio, parsed));
         Some(match event {
@@ -41,5 +40,14 @@ impl Client {
             Ok(None) => ControlFlow::Continue(()),
             Err(error) => self.fail(&error),
         })
+    }
+
+    /// The client's parser is the default one: as it is, or with a replacer.
+    pub(super) fn speak_default(&mut self) {
+        self.native = true;
+        let parsers = self.server.core.config.parsers.as_deref();
+        if let Some(replaced) = parsers.and_then(|parsers| parsers.replaced.as_ref()) {
+            self.link.session.set_parsing(replaced.clone());
+        }
     }
 }

@@ -229,11 +229,8 @@ async fn a_kept_alive_connection_can_be_upgraded() {
     }
 }
 
-/// axum strips the prefix of a nested router from the path.
-#[tokio::test]
-async fn the_service_works_under_a_nested_router() {
-    let io = Server::builder().namespace(root()).path("/api/socket.io").build();
-    let nested = axum::Router::new().route_service("/socket.io/", io.service());
+/// A client of a server in a router that is nested under `/api`.
+async fn client_of(nested: axum::Router) -> Peer {
     let app = axum::Router::new().nest("/api", nested);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -241,6 +238,15 @@ async fn the_service_works_under_a_nested_router() {
     let mut peer = Peer::websocket(address, "/api/socket.io/?EIO=4&transport=websocket").await;
     assert!(peer.recv_text().await.starts_with('0'));
     peer.join("/").await;
+    peer
+}
+
+/// axum strips the prefix of a nested router from the path.
+#[tokio::test]
+async fn the_service_works_under_a_nested_router() {
+    let io = Server::builder().namespace(root()).path("/api/socket.io").build();
+    let nested = axum::Router::new().route_service("/socket.io/", io.service());
+    let mut peer = client_of(nested).await;
     sync(&mut peer).await;
 }
 
@@ -267,13 +273,7 @@ async fn what_a_layer_around_it_adds_is_kept_where_that_is_wanted() {
             .route_service("/socket.io/", io.service())
             .layer(Extension(Tenant("blue")))
             .layer(Extension(Unwanted));
-        let app = axum::Router::new().nest("/api", nested);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        let mut peer = Peer::websocket(address, "/api/socket.io/?EIO=4&transport=websocket").await;
-        assert!(peer.recv_text().await.starts_with('0'));
-        peer.join("/").await;
+        let _peer = client_of(nested).await;
         let expected = if kept { (Some(Tenant("blue")), 1) } else { (None, 0) };
         found.expect([expected]).await;
     }
